@@ -1,0 +1,187 @@
+"""The one renderer: messages to text by a Jinja template, text to token ids and labels.
+
+What is learned is declared in the template, between `{% generation %}` and `{% endgeneration %}`, the tag that
+transformers uses for the same purpose (https://huggingface.co/docs/transformers/chat_templating).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from swiftkit import assets
+from swiftkit.errors import SwiftkitError, unknown
+from swiftkit.schema import Encoded, Message
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+IGNORED = -100  # the label of a token that is not learned, as PyTorch's cross entropy wants it
+BATCH = 1000  # examples that are tokenised at once: enough for all cores, little enough for the memory
+
+
+class Generation(Extension):
+    """`{% generation %} … {% endgeneration %}`: what stands between is learned."""
+
+    tags = {"generation"}  # noqa: RUF012  (jinja2 declares it so)
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        """Wrap the block's text in the environment's marks."""
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.CallBlock(self.call_method("_mark"), [], [], body).set_lineno(line)
+
+    def _mark(self, caller: Callable[[], str]) -> str:
+        mark = getattr(self.environment, "learned_mark", "")
+        return f"{mark}{caller()}{mark}"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A chat template, ready to render."""
+
+    name: str
+    compiled: jinja2.Template
+    mark: str  # stands around learned text; random, so that no message can contain it
+
+    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> str:
+        """The conversation as text; with `add_generation_prompt` up to where the assistant begins to write."""
+        return "".join(text for text, _ in self.parts(messages, add_generation_prompt=add_generation_prompt))
+
+    def parts(
+        self, messages: Sequence[Message], *, add_generation_prompt: bool = False
+    ) -> list[tuple[str, bool]]:
+        """The conversation in pieces of text, each with whether it is learned; they alternate."""
+        try:
+            text = self.compiled.render(messages=messages, add_generation_prompt=add_generation_prompt)
+        except jinja2.TemplateError as error:
+            raise SwiftkitError(f"chat template `{self.name}` cannot render this conversation: {error}") from error
+        return [(piece, index % 2 == 1) for index, piece in enumerate(text.split(self.mark))]
+
+
+@cache
+def load(name: str) -> Template:
+    """The template of that name.
+
+    Raises:
+        SwiftkitError: there is none, or it is no valid Jinja.
+    """
+    found = assets.files("templates", ".jinja")
+    if name not in found:
+        raise unknown("chat template", name, found)
+    return compile(found[name].read_text(encoding="utf-8"), name)
+
+
+def compile(source: str, name: str, *, lenient: bool = False) -> Template:
+    """`source` as a template; `lenient` lets undefined variables be empty, as templates of models expect."""
+    undefined = jinja2.ChainableUndefined if lenient else jinja2.StrictUndefined
+    # trim_blocks and lstrip_blocks as transformers sets them, else files that models bring render differently.
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=undefined,
+        extensions=[Generation, "jinja2.ext.loopcontrols"],
+    )
+    environment.globals["raise_exception"] = _raise
+    mark = f"\ue000{secrets.token_hex(8)}\ue001"
+    environment.learned_mark = mark  # type: ignore[attr-defined]
+    try:
+        return Template(name, environment.from_string(source), mark)
+    except jinja2.TemplateError as error:
+        raise SwiftkitError(f"chat template `{name}` is no valid Jinja: {error}") from error
+
+
+def _raise(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)
+
+
+def tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model folder, without transformers.
+
+    Raises:
+        SwiftkitError: the folder has no readable tokenizer.json.
+    """
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    hint = (
+        'write one: python -c "from transformers import AutoTokenizer as A; '
+        f"A.from_pretrained('{folder}').save_pretrained('{folder}')\""
+    )
+    if not path.is_file():
+        raise SwiftkitError(f"{folder} has no tokenizer.json", hint)
+    try:
+        made = Tokenizer.from_file(str(path))
+    except Exception as error:  # the tokenizers library raises plain Exception
+        raise SwiftkitError(f"{path} cannot be read: {error}", hint) from error
+    made.no_padding()
+    made.no_truncation()
+    return made
+
+
+def encode(
+    conversations: Iterable[Sequence[Message]], template: Template, tokenizer: Tokenizer
+) -> Iterator[Encoded]:
+    """Token ids and labels of each conversation, up to its last learned token.
+
+    Text is cut where learned text begins, since that is where generation begins: what a server tokenises as the
+    prompt is one piece here, and the answer starts a new one. Inside a piece the tokenizer sees all of the text,
+    so a token that swallows the newline behind it (Phi-3's do) swallows it here as well.
+    """
+    waiting = iter(conversations)
+    while batch := list(islice(waiting, BATCH)):
+        pieces = [_pieces(template.parts(messages)) for messages in batch]
+        encodings = iter(
+            tokenizer.encode_batch([text for text, _ in chain(*pieces)], add_special_tokens=False)
+        )
+        for row in pieces:
+            yield _join([(next(encodings), learned) for _, learned in row])
+
+
+def _pieces(parts: list[tuple[str, bool]]) -> list[tuple[str, int]]:
+    """Text from one start of learning to the next, each with how many of its first characters are learned."""
+    pieces: list[tuple[str, int]] = []
+    for text, learned in parts:
+        if learned:
+            pieces.append((text, len(text)))
+        elif pieces:
+            before, length = pieces[-1]
+            pieces[-1] = (before + text, length)
+        else:
+            pieces.append((text, 0))
+    return [piece for piece in pieces if piece[0]]
+
+
+def _join(pieces: list[tuple[Any, int]]) -> Encoded:
+    ids: list[int] = []
+    labels: list[int] = []
+    end = 0
+    for encoding, learned in pieces:
+        for token, (start, _) in zip(encoding.ids, encoding.offsets, strict=True):
+            ids.append(token)
+            labels.append(token if start < learned else IGNORED)
+            if start < learned:
+                end = len(ids)
+    # The first token has nothing before it that could predict it; ms-swift does not learn it either.
+    if labels:
+        labels[0] = IGNORED
+    return Encoded(ids[:end], labels[:end])
+
+
+def encode_text(texts: Iterable[str], tokenizer: Tokenizer, stop: str) -> Iterator[Encoded]:
+    """Plain text for plain language modelling: every token is learned, `stop` behind it too."""
+    waiting = iter(texts)
+    while batch := list(islice(waiting, BATCH)):
+        for encoding in tokenizer.encode_batch([text + stop for text in batch], add_special_tokens=True):
+            yield Encoded(encoding.ids, [IGNORED, *encoding.ids[1:]])

@@ -1,0 +1,1 @@
+"""One file a command: `CONFIG`, `EPILOG` (worked examples), and `run(given, problems) -> exit code`."""

@@ -1,0 +1,269 @@
+"""`swiftkit sft`: check everything, train by ms-swift, keep the best checkpoint."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+import signal
+import sys
+import time
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import yaml
+
+from swiftkit import assets, curves, events, hardware, planning, plugins, runs
+from swiftkit.config import SftConfig
+from swiftkit.errors import FAILED, INTERRUPTED, TERMINATED, Problem, Problems
+from swiftkit.flags import Given
+from swiftkit.log import print_problems
+from swiftkit.planning import Plan
+from swiftkit.progress import Progress, span
+from swiftkit.runs import Run
+from swiftkit.trainers import Outcome, ms_swift
+from swiftkit.worker.job import Job
+
+logger = logging.getLogger(__name__)
+CONFIG = SftConfig
+EPILOG = """\
+examples:
+  swiftkit sft --model_type tiny-math
+      the embedded model on the embedded data; needs no download
+  swiftkit sft --model_type qwen2_5-1_5b-instruct --lora_rank 8 --dataset my_data.jsonl
+  swiftkit sft --model_type qwen2_5-1_5b-instruct --model_id_or_path ./model \\
+      --dataset a.jsonl b.csv#500 --learning_rate 5e-5 --num_train_epochs 3 --eval_steps 20
+  swiftkit sft --config my.yaml --dry_run
+      what would happen, and nothing else
+  swiftkit sft --model_type qwen3-0_6b --dataset my_data.jsonl --swift.neftune_noise_alpha 5
+
+Names of ms-swift 2, 3 and 4, TRL and Unsloth are understood where they mean the same (--per_device_train_batch_size,
+--model, --max_seq_length, --r …), with hyphens or underscores."""
+PACKAGES = ("ms-swift", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "modelscope")
+
+
+def run(given: Given, problems: Problems) -> int:
+    """Train; returns the exit code."""
+    made = planning.plan(given, problems)
+    wants_json, dry = bool(_flag(given, "json")), bool(_flag(given, "dry_run"))
+    for line in described(made):
+        logger.info("%s", line)
+    planning.check_disk(made)
+    if dry:
+        _print_dry(made, wants_json)
+        return 0
+    folder = runs.create(Path(made.config.output_dir), made.wanted.name)
+    logger.info("run: %s", folder.path)
+    record = started(made)
+    _save(folder, made, record)
+    _write_rows(folder, made)
+    hashing = Thread(target=_hash_weights, args=(made, record), daemon=True)
+    hashing.start()
+    began = time.time()
+    with Progress(made.steps) as progress:
+        outcome = plugins.get("trainers", "ms_swift")(job(folder, made), progress.show)
+    hashing.join()
+    record |= ended(folder, outcome, time.time() - began)
+    _save(folder, made, record)
+    if outcome.step:
+        title = f"{folder.name}, rank {made.config.lora_rank}, learning rate {made.config.learning_rate:g}"
+        curves.save(curves.curves(events.lived(events.read(folder.events))), title, folder.path / "curves.png")
+    return _report(folder, outcome, record, wants_json)
+
+
+def _flag(given: Given, name: str) -> bool:
+    return str(given.values.get(name, "false")).lower() in ("true", "1", "yes", "on")
+
+
+def described(made: Plan) -> list[str]:
+    """What was decided, in the lines that a person reads before the training."""
+    config, rows, family = made.config, made.rows, made.wanted.family
+    share = made.trainable / (made.folder.parameters + made.trainable)
+    average = rows.tokens / len(rows.train)
+    lines = [
+        f"model: {made.wanted.name} (family {family.name}, {made.folder.parameters / 1e6:,.1f} M parameters) "
+        f"in {made.folder.path}",
+        f"data: {', '.join(config.dataset)}: {rows.account}",
+        f"tokens: {average:,.0f} a training row, {rows.longest:,} in the longest; template {family.template}",
+        f"adapter: LoRA of rank {config.lora_rank} on {', '.join(config.lora_target_modules)}: "
+        f"{made.trainable:,} trainable parameters ({share:.2%})",
+        f"plan: {made.steps:,} steps of {made.rows_per_step} rows, "
+        f"{'evaluation' if rows.validation else 'checkpoint'} every {config.eval_steps}; "
+        f"{made.dtype} on {hardware.device().kind}: {made.dtype_why}"
+        + ("; gradient checkpointing" if made.checkpointing else ""),
+    ]
+    if made.defaults:
+        own = " ".join(f"--{key} {value}" for key, value in made.defaults.items())
+        lines.append(f"settings of {made.wanted.name} from the registry: {own}")
+    return lines + [f"note: {note}" for note in made.notes]
+
+
+def arguments(made: Plan, run: Path) -> list[str]:
+    """ms-swift's command line for this plan."""
+    options = ms_swift.arguments(
+        made.config,
+        made.wanted.family,
+        made.folder.path,
+        run.resolve(),
+        dtype=made.dtype,
+        checkpointing=made.checkpointing,
+        validates=bool(made.rows.validation),
+    )
+    return ms_swift.argv(options)
+
+
+def _print_dry(made: Plan, wants_json: bool) -> None:
+    config = made.config.model_dump(mode="json")
+    argv = arguments(made, Path(made.config.output_dir) / made.wanted.name / "v0-dry-run")
+    rows = made.rows.account.__dict__
+    if wants_json:
+        print(json.dumps({"config": config, "ms_swift": argv, "rows": rows, "steps": made.steps}))
+        return
+    print(yaml.safe_dump({"config": config, "rows": rows, "steps": made.steps}, sort_keys=False, allow_unicode=True))
+    print("ms-swift: swift sft " + shlex.join(argv))
+
+
+def job(run: Run, made: Plan) -> Job:
+    """The job file's content."""
+    account, config = made.rows.account, made.config
+    text = made.rows.train[0].example.text is not None
+    summary = {
+        "steps": made.steps,
+        "model": made.wanted.name,
+        "dtype": made.dtype,
+        "trainable": made.trainable,
+        "train": account.train,
+        "validation": account.validation,
+    }
+    return Job(
+        run=run.path.resolve(),
+        argv=arguments(made, run.path),
+        template=None if text else made.wanted.family.template,
+        swift_template=made.wanted.family.swift.template,
+        stop=made.stop,
+        summary=summary,
+        mean_tokens=made.rows.tokens / account.train,
+        rows_per_step=made.rows_per_step,
+        trust_remote_code=config.trust_remote_code,
+        keep_best=bool(made.rows.validation),
+    )
+
+
+def _write_rows(run: Run, made: Plan) -> None:
+    folder = run.path / "data"
+    folder.mkdir()
+    for name, part in (("train", made.rows.train), ("validation", made.rows.validation)):
+        if not part:
+            continue
+        lines = []
+        for sized in part:
+            example = sized.example
+            content: dict[str, Any] = {"text": example.text} if example.text else {"messages": list(example.messages)}
+            lines.append(json.dumps({**content, "source": example.source, "lengths": sized.tokens}, ensure_ascii=False))
+        runs.write(folder / f"{name}.jsonl", "\n".join(lines) + "\n")
+
+
+def started(made: Plan) -> dict[str, Any]:
+    """The record of a run, as far as it is known when the training begins."""
+    folder, template = made.folder.path, assets.files("templates", ".jinja")[made.wanted.family.template]
+    learned = sum(sized.learned for sized in made.rows.train)
+    return {
+        "command": shlex.join(sys.argv),
+        "folder": str(Path.cwd()),
+        "state": "running",
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": versions(),
+        "device": hardware.device().record(),
+        "dtype": f"{made.dtype}: {made.dtype_why}",
+        "model": {"folder": str(folder.resolve()), "family": made.wanted.family.name, "parameters": made.folder.parameters},
+        "sha256": {
+            "template": runs.sha256(template),
+            "config.json": runs.sha256(folder / "config.json"),
+            "tokenizer.json": runs.sha256(folder / "tokenizer.json"),
+            **{str(path): runs.sha256(path) for path in made.rows.files},
+        },
+        "rows": made.rows.account.__dict__,
+        "tokens": {"train": made.rows.tokens, "learned": learned, "longest": made.rows.longest},
+        "trainable": made.trainable,
+        "steps": made.steps,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, swiftkit and what training hangs on."""
+    found = {"python": sys.version.split()[0]}
+    for name in ("swiftkit", *PACKAGES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _hash_weights(made: Plan, record: dict[str, Any]) -> None:
+    """Hash the base model while it is being trained on: for large models this takes a while."""
+    hashes = {p.name: runs.sha256(p) for p in sorted(made.folder.path.glob("*.safetensors"))}
+    record["sha256"] = {**record["sha256"], **hashes}
+
+
+def ended(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
+    """The rest of the record."""
+    finished = next((e for e in events.read(run.events) if e["event"] == "finished"), {})
+    best = run.best()
+    return {
+        "state": outcome.state,
+        "error": outcome.error,
+        "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "memory": finished.get("memory"),
+        "best": {key: best[key] for key in ("step", "metric", "value")} if best else None,
+        "last": outcome.step,
+    }
+
+
+def _save(run: Run, made: Plan, record: dict[str, Any]) -> None:
+    config = made.config.model_dump(mode="json")
+    if not (made.wanted.entry and made.wanted.entry.embedded):  # an embedded model moves with the installation
+        config["model_id_or_path"] = str(made.folder.path.resolve())
+    config["dataset"] = [absolute(name) for name in config["dataset"]]
+    config["val_dataset"] = [absolute(name) for name in config["val_dataset"]]
+    config["output_dir"] = str(Path(made.config.output_dir).resolve())
+    config = {key: value for key, value in config.items() if value is not None}
+    content = {"config": config, "record": record}
+    runs.write(run.config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def absolute(name: str) -> str:
+    """A dataset as asked for, with a file's path made absolute, so that it means the same from everywhere."""
+    path, mark, count = name.rpartition("#") if "#" in name and not Path(name).exists() else (name, "", "")
+    return f"{Path(path).resolve()}{mark}{count}" if Path(path).is_file() else name
+
+
+def _report(run: Run, outcome: Outcome, record: dict[str, Any], wants_json: bool) -> int:
+    best, last = record["best"], run.last()
+    if wants_json:
+        result = {
+            "run": str(run.path),
+            "best_model_checkpoint": str(run.path / "best") if best else None,
+            "last_model_checkpoint": str(last) if last else None,
+            **{key: record[key] for key in ("state", "error", "steps", "rows", "trainable", "best", "seconds")},
+        }
+        print(json.dumps(result))
+    elif last:
+        kept = f"{run.path / 'best'}" if best else "none (there was no validation)"
+        print(f"{outcome.state} at step {outcome.step} of {record['steps']} after {span(record['seconds'])}")
+        if best:
+            print(f"best validation loss: {best['value']:.4f} at step {best['step']}")
+        print(f"best_model_checkpoint: {kept}")
+        print(f"last_model_checkpoint: {last}")
+        print(f"curves: {run.path / 'curves.png'}")
+    if outcome.state == "finished":
+        return 0
+    if outcome.state == "interrupted":
+        logger.warning("interrupted at step %s; what was saved stays in %s", outcome.step, run.path)
+        return TERMINATED if outcome.signal == signal.SIGTERM else INTERRUPTED
+    print_problems([Problem(f"the training failed: {outcome.error}", f"ms-swift's own output is in {run.log}")])
+    return FAILED

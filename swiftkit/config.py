@@ -1,0 +1,224 @@
+"""What can be asked of a command: a flag is a field, its help lives on the field, its aliases too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+@dataclass(frozen=True)
+class Flag:
+    """What the command line shows of a field, beside its type and default."""
+
+    group: str
+    aliases: tuple[str, ...] = ()
+    default: str | None = None  # shown instead of the field's default where that is worked out later
+    metavar: str | None = None
+    positional: bool = False
+
+
+def flag(
+    default: Any,
+    help: str,
+    group: str,
+    *aliases: str,
+    shown: str | None = None,
+    metavar: str | None = None,
+    positional: bool = False,
+    **constraints: Any,
+) -> Any:
+    """A config field that is also a flag; `constraints` are pydantic's (`gt`, `le`, `exclude` …)."""
+    extra = {"flag": Flag(group, aliases, shown, metavar, positional)}
+    return Field(default, description=help, json_schema_extra=extra, **constraints)
+
+
+class Config(BaseModel):
+    """Base of every command's options: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    json_: bool = flag(
+        False, "Print the result as one JSON object.", "Output", alias="json", exclude=True, shown="false"
+    )
+
+    @classmethod
+    def flags(cls) -> Mapping[str, Flag]:
+        """Canonical flag name to its declaration, in the order of the help text."""
+        found: dict[str, Flag] = {}
+        for name, field in cls.model_fields.items():
+            extra = field.json_schema_extra
+            if isinstance(extra, dict):
+                found[field.alias or name] = extra["flag"]  # type: ignore[assignment]
+        return found
+
+    @classmethod
+    def canonical(cls) -> dict[str, str]:
+        """Every accepted spelling of every flag to its canonical name."""
+        names = {}
+        for name, declared in cls.flags().items():
+            names.update(dict.fromkeys((name, *declared.aliases), name))
+        return names
+
+
+class ModelOptions(Config):
+    """Which model, and how it is loaded."""
+
+    model_type: str | None = flag(
+        None, "Model, by its name in the registry (`swiftkit models`).", "Model", metavar="NAME"
+    )
+    model_id_or_path: str | None = flag(
+        None,
+        "Folder with the weights, or a hub id.",
+        "Model",
+        "model",
+        "model_name_or_path",
+        "model_name",
+        shown="found by --model_type",
+        metavar="PATH",
+    )
+    dtype: Literal["auto", "bf16", "fp16", "fp32"] = flag(
+        "auto", "Precision to compute in; auto: what the hardware computes in.", "Model", "torch_dtype"
+    )
+    trust_remote_code: bool = flag(
+        False, "Run Python code that a model folder brings. It can do anything on this machine.", "Model"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _swift_dtypes(cls, given: Any) -> Any:
+        long = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "AUTO": "auto"}
+        if isinstance(given, dict) and given.get("dtype") in long:
+            return given | {"dtype": long[given["dtype"]]}
+        return given
+
+
+class SftConfig(ModelOptions):
+    """Fine-tune a model on your own data (LoRA)."""
+
+    dataset: list[str] = flag(
+        [],
+        "What to learn from: names (`swiftkit models --datasets`), files (.jsonl .json .csv .parquet) or hub ids "
+        "(org/name[:subset[:split]]); `#500` behind one takes 500 of its rows.",
+        "Data",
+        "custom_train_dataset_path",
+        "train_dataset",
+        "dataset_name",
+        shown="swiftkit.yaml, the model's own, or math-sft",
+    )
+    val_dataset: list[str] = flag(
+        [], "What to validate on.", "Data", "custom_val_dataset_path", shown="split off the dataset"
+    )
+    dataset_test_ratio: float | None = flag(
+        None,
+        "Share of the rows to validate on, 0 to 1; 0 turns validation off.",
+        "Data",
+        "split_dataset_ratio",
+        ge=0,
+        lt=1,
+        shown="0.01 of the rows, at least 64, at most 1000, never over 0.2",
+    )
+    format: str | None = flag(
+        None, "Format of the rows.", "Data", shown="recognised by their columns", metavar="NAME"
+    )
+    system: str | None = flag(
+        None, "System prompt for rows that bring none.", "Data", shown="the model's own", metavar="TEXT"
+    )
+    max_length: int = flag(
+        2048,
+        "Longest example, in tokens; longer ones are dropped whole.",
+        "Data",
+        "max_seq_length",
+        "cutoff_len",
+        ge=8,
+    )
+    max_dropped: float = flag(
+        0.05, "Largest share of rows that may be dropped as too long, 0 to 1.", "Data", ge=0, le=1
+    )
+
+    sft_type: Literal["lora"] = flag("lora", "What is trained.", "LoRA", "tuner_type", "train_type")
+    lora_rank: int = flag(8, "Rank of the adapter.", "LoRA", "r", "lora_r", ge=1)
+    lora_alpha: int = flag(
+        32, "Scale of the adapter: its output is multiplied by lora_alpha / lora_rank.", "LoRA", ge=1
+    )
+    lora_dropout: float = flag(0.05, "Dropout in front of the adapter.", "LoRA", "lora_dropout_p", ge=0, lt=1)
+    lora_target_modules: list[str] = flag(
+        [],
+        "Linear layers that get an adapter, by the last part of their name, or all-linear.",
+        "LoRA",
+        "target_modules",
+        "lora_target",
+        shown="the registry's",
+    )
+
+    learning_rate: float = flag(1e-4, "Peak learning rate.", "Training", "lr", gt=0)
+    num_train_epochs: float = flag(1, "Passes over the training rows.", "Training", "epochs", gt=0)
+    max_steps: int | None = flag(
+        None, "Stop after so many optimizer steps.", "Training", ge=1, shown="all epochs"
+    )
+    batch_size: int = flag(
+        1, "Examples a device computes at once.", "Training", "per_device_train_batch_size", ge=1
+    )
+    gradient_accumulation_steps: int | None = flag(
+        None,
+        "Batches added up for one optimizer step.",
+        "Training",
+        ge=1,
+        shown="effective batch of 16",
+    )
+    warmup_ratio: float = flag(
+        0.05, "Share of the steps in which the learning rate rises, 0 to 1.", "Training", ge=0, lt=1
+    )
+    eval_steps: int | None = flag(
+        None,
+        "Optimizer steps between two evaluations; each one also saves a checkpoint.",
+        "Training",
+        "eval_step",
+        "save_steps",
+        ge=1,
+        shown="about ten a run",
+    )
+    gradient_checkpointing: bool | None = flag(
+        None,
+        "Recompute activations to save memory.",
+        "Training",
+        "use_gradient_checkpointing",
+        shown="where the memory estimate asks for it",
+    )
+    seed: int = flag(42, "Seed of split, order, dropout and adapter.", "Training", "data_seed", ge=0)
+
+    output_dir: str = flag("output", "Folder of all runs.", "Output", metavar="FOLDER")
+    swift: dict[str, Any] = Field(
+        default={}, description="Further ms-swift options, given as --swift.<name> <value>."
+    )
+    dry_run: bool = flag(
+        False, "Check everything, print what would happen, stop.", "Output", "dry-run", exclude=True
+    )
+
+
+class ModelsConfig(Config):
+    """List the models and datasets that swiftkit knows, or show one."""
+
+    words: list[str] = flag(
+        [], "Parts of names to list, or `show NAME`.", "What", metavar="WORD", positional=True, shown="all"
+    )
+    family: str | None = flag(None, "Only models of this family.", "What", metavar="NAME", shown="all")
+    datasets: bool = flag(False, "List datasets instead.", "What")
+    lora_rank: int = flag(8, "Rank that trainable parameters are computed for.", "What", "r", "lora_r", ge=1)
+
+
+class RunsConfig(Config):
+    """List the runs, or show one."""
+
+    words: list[str] = flag(
+        [], "Parts of names to list, or `show RUN`.", "What", metavar="WORD", positional=True, shown="all"
+    )
+    output_dir: str = flag("output", "Folder of all runs.", "What", metavar="FOLDER")
+
+
+class DemoConfig(Config):
+    """Fine-tune the embedded model on the embedded data, with real commands, each printed before it runs."""
+
+    output_dir: str = flag("output", "Folder of all runs.", "Output", metavar="FOLDER")

@@ -1,0 +1,21 @@
+"""`text` for plain language modelling: everything is learned. Only when asked for by `--format text`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from swiftkit.formats import rendered
+from swiftkit.schema import Message
+
+COLUMNS = ("text",)
+OPTIONAL = ()
+
+
+def to_messages(row: dict[str, Any]) -> list[Message]:
+    """No conversation at all; refuses text that is a rendered one."""
+    text = row["text"]
+    if not isinstance(text, str) or not text.strip():
+        raise ValueError("text is empty or no text")
+    if rendered.marked(text):
+        raise ValueError("this text is a rendered chat, of which only the answers should be learned (--format rendered)")
+    return []

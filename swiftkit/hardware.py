@@ -1,0 +1,134 @@
+"""What this machine computes with, in which precision, and whether a run fits into its memory and disk."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from swiftkit.errors import SwiftkitError
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where training runs: `cpu` or `cuda`; memory in bytes; `count` of them."""
+
+    kind: str
+    name: str
+    count: int
+    memory: int
+    bf16: bool
+    why: str  # what the precision was read from
+
+    def record(self) -> dict[str, Any]:
+        """For the run's record."""
+        return asdict(self)
+
+
+@cache
+def device() -> Device:
+    """The device that ms-swift will use, found without torch."""
+    gpus = _gpus()
+    if gpus:
+        name, memory, capability = gpus[0]
+        ampere = capability >= 8.0
+        return Device("cuda", name, len(gpus), memory, ampere, f"compute capability {capability}")
+    flags = _cpu_flags()
+    found = sorted(flags & {"amx_bf16", "avx512_bf16"})
+    why = " and ".join(found) if found else "neither AMX nor AVX512-BF16"
+    memory = psutil.virtual_memory().available
+    return Device("cpu", platform.processor() or platform.machine(), 1, memory, bool(found), why)
+
+
+def _gpus() -> list[tuple[str, int, float]]:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return []
+    query = [tool, "--query-gpu=name,memory.free,compute_cap", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(query, capture_output=True, text=True, timeout=10, check=True).stdout
+    except (subprocess.SubprocessError, OSError):
+        return []
+    rows = [line.rsplit(",", 2) for line in said.splitlines() if line.count(",") >= 2]
+    return [(name.strip(), int(free) << 20, float(capability)) for name, free, capability in rows]
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("flags"):
+                return set(line.partition(":")[2].split())
+    except OSError:
+        pass
+    return set()
+
+
+def precision(asked: str) -> tuple[str, str]:
+    """The precision to compute in (bf16, fp16, fp32) and the reason, for `--dtype`."""
+    if asked != "auto":
+        return asked, "asked for"
+    found = device()
+    if found.bf16:
+        return "bf16", f"the {found.kind} computes in it ({found.why})"
+    if found.kind == "cuda":
+        return "fp16", f"this GPU does not compute in bf16 ({found.why})"
+    return "fp32", f"this CPU does not compute in bf16 ({found.why})"
+
+
+def training_memory(
+    config: Mapping[str, Any], parameters: int, trainable: int, tokens: int, dtype: str
+) -> tuple[int, int]:
+    """Estimated bytes of a training step, without and with gradient checkpointing.
+
+    Args:
+        config: the model's config.json.
+        parameters: numbers in the base model.
+        trainable: numbers in the adapter; weight, gradient and two moments of Adam in fp32, 16 bytes each.
+        tokens: tokens of a padded batch.
+        dtype: precision of the base model and the activations.
+
+    A layer keeps about 34 * tokens * hidden bytes at two bytes a number, without the attention matrix, which
+    SDPA does not keep (Korthikanti et al. 2022, https://arxiv.org/abs/2205.05198, section 4). Logits are kept
+    three times, in fp32.
+    """
+    width = 4 if dtype == "fp32" else 2
+    layer = 17 * width * tokens * int(config.get("hidden_size", 0))
+    count = int(config.get("num_hidden_layers", 0))
+    logits = 3 * 4 * tokens * int(config.get("vocab_size", 0))
+    fixed = parameters * width + trainable * 16 + logits
+    boundaries = count * width * tokens * int(config.get("hidden_size", 0))
+    return fixed + layer * count, fixed + layer + boundaries
+
+
+def run_bytes(trainable: int, tokenizer: int, data: int) -> int:
+    """Disk that a run needs, in bytes: three checkpoints (last, best, the one being written) and a copy of the best.
+
+    A checkpoint is the adapter (4 bytes a number), two moments of Adam (8) and the tokenizer's files; two copies of
+    the best exist for a moment. `data` is the size of the rows, which the run keeps.
+    """
+    megabyte = 1 << 20
+    return 3 * (12 * trainable + tokenizer + megabyte) + 2 * (4 * trainable + tokenizer) + data + 8 * megabyte
+
+
+def need_disk(folder: Path, needed: int) -> None:
+    """Refuse when the disk under `folder` (which need not exist yet) has less than `needed` bytes free.
+
+    Raises:
+        SwiftkitError: it has less.
+    """
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise SwiftkitError(
+            f"the run needs about {needed / 1e9:,.2f} GB on the disk of {folder}, which has {free / 1e9:,.2f} GB free",
+            "free some space, name another --output_dir, or lower --lora_rank",
+        )

@@ -1,0 +1,127 @@
+"""ModelScope and Hugging Face: what was downloaded before, and downloading, said before it starts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from urllib.parse import urlparse
+
+from swiftkit.errors import FAILED, SwiftkitError
+
+logger = logging.getLogger(__name__)
+PATIENCE = 3.0  # seconds in which a hub must answer a connection, before anything is downloaded
+
+
+def _modelscope_cache() -> Path:
+    home = os.environ.get("MODELSCOPE_CACHE")
+    return Path(home).expanduser() if home else Path.home() / ".cache" / "modelscope" / "hub"
+
+
+def _huggingface_cache() -> Path:
+    named = os.environ.get("HF_HUB_CACHE")
+    home = os.environ.get("HF_HOME")
+    if named:
+        return Path(named).expanduser()
+    return (Path(home).expanduser() if home else Path.home() / ".cache" / "huggingface") / "hub"
+
+
+def cached_model(hub_id: str) -> Path | None:
+    """The folder of a model that either hub's client has downloaded before; looked up without a connection."""
+    organisation, _, name = hub_id.partition("/")
+    # ModelScope writes dots of a name as three underscores.
+    for spelled in (name, name.replace(".", "___")):
+        for top in (_modelscope_cache() / "models", _modelscope_cache()):
+            folder = top / organisation / spelled
+            if (folder / "config.json").is_file():
+                return folder
+    repository = _huggingface_cache() / f"models--{organisation}--{name}"
+    main = repository / "refs" / "main"
+    if main.is_file():
+        folder = repository / "snapshots" / main.read_text(encoding="utf-8").strip()
+        if (folder / "config.json").is_file():
+            return folder
+    return None
+
+
+def _hosts() -> dict[str, str]:
+    """Hub to the address that its client will use."""
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    return {
+        "modelscope": os.environ.get("MODELSCOPE_DOMAIN", "www.modelscope.cn"),
+        "huggingface": urlparse(endpoint).hostname or endpoint,
+    }
+
+
+def _reachable(hubs: list[str]) -> str | None:
+    """The first of the hubs that answers within `PATIENCE` seconds."""
+    answered: dict[str, bool] = {}
+
+    def knock(hub: str, host: str) -> None:
+        try:
+            socket.create_connection((host, 443), timeout=PATIENCE).close()
+            answered[hub] = True
+        except OSError:
+            answered[hub] = False
+
+    # Threads, because looking a name up has no time limit of its own; daemons, so that one may be left behind.
+    knocking = [threading.Thread(target=knock, args=(hub, _hosts()[hub]), daemon=True) for hub in hubs]
+    for thread in knocking:
+        thread.start()
+    for thread in knocking:
+        thread.join(PATIENCE)
+    return next((hub for hub in hubs if answered.get(hub)), None)
+
+
+def fetch_model(name: str, modelscope: str | None, huggingface: str | None) -> Path:
+    """Download a model, from ModelScope if it answers, else from Hugging Face.
+
+    Raises:
+        SwiftkitError: neither hub answers (exit code 2), or the download breaks off (exit code 1).
+    """
+    ids = {hub: i for hub, i in (("modelscope", modelscope), ("huggingface", huggingface)) if i}
+    hub = _reachable(list(ids))
+    if hub is None:
+        raise SwiftkitError(
+            f"the weights of {name} are not on this machine, and no hub answers ({', '.join(_hosts()[h] for h in ids)})",
+            "pass --model_id_or_path FOLDER, or put the folder under $SWIFTKIT_MODELS",
+        )
+    return Path(_download("model", hub, ids[hub]))
+
+
+def fetch_dataset(asked: str) -> Path:
+    """Download a dataset (`org/name[:subset[:split]]`) and keep its rows as a .jsonl file.
+
+    Raises:
+        SwiftkitError: no hub answers (exit code 2), or the download breaks off (exit code 1).
+    """
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "swiftkit" / "datasets"
+    kept = home / (asked.replace("/", "--").replace(":", "--") + ".jsonl")
+    if kept.is_file():
+        logger.info("dataset %s: %s (downloaded before)", asked, kept)
+        return kept
+    hub = _reachable(["modelscope", "huggingface"])
+    if hub is None:
+        raise SwiftkitError(
+            f"there is no file or dataset named {asked}, and no hub answers ({', '.join(_hosts().values())})",
+            "name a local file, or one of `swiftkit models --datasets`",
+        )
+    return Path(_download("dataset", hub, asked, str(kept)))
+
+
+def _download(what: str, hub: str, hub_id: str, *more: str) -> str:
+    """Download in a process of its own (the clients import half of a training stack); returns the path."""
+    logger.info("downloading the %s %s from %s", what, hub_id, _hosts()[hub])
+    command = [sys.executable, "-m", "swiftkit.worker.download", what, hub, hub_id, *more]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise SwiftkitError(
+            f"downloading {hub_id} from {_hosts()[hub]} failed", "what the client printed stands above",
+            exit_code=FAILED,
+        )
+    return str(json.loads(done.stdout.strip().splitlines()[-1]))

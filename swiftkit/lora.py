@@ -1,0 +1,82 @@
+"""Which layers a LoRA adapter sits on, and how many numbers it trains; computed without torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from swiftkit.errors import Problems, nearest
+
+ALL_LINEAR = "all-linear"
+# Experts of a mixture are one fused tensor in transformers 5, not linear layers, whatever the file calls them.
+_NO_LINEAR = re.compile(r"(embed|lm_head|norm|\.experts\.|\.gate\.weight$|rotary)")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A linear layer: the last part of its name, its width in and out."""
+
+    name: str
+    inputs: int
+    outputs: int
+
+
+def layers(tensors: dict[str, list[int]]) -> list[Layer]:
+    """The linear layers behind the tensors of a model folder (weights have shape [out, in])."""
+    return [
+        Layer(name.split(".")[-2], shape[1], shape[0])
+        for name, shape in tensors.items()
+        if name.endswith(".weight") and len(shape) == 2 and not _NO_LINEAR.search(name)
+    ]
+
+
+def layers_of(config: dict[str, int], fused: bool = False) -> list[Layer]:
+    """The linear layers of a decoder with these sizes, for a model whose weights are not here.
+
+    Args:
+        config: numbers under their names in config.json.
+        fused: whether query, key and value, and gate and up, are one layer each (Phi-3).
+    """
+    hidden, heads = config["hidden_size"], config["num_attention_heads"]
+    size = config.get("head_dim", hidden // heads)
+    query, key = heads * size, config.get("num_key_value_heads", heads) * size
+    found: list[Layer] = []
+    for index in range(config["num_hidden_layers"]):
+        # Of a mixture's layers, those from the start index on have shared experts in place of the dense block.
+        mixture = index >= config.get("moe_layer_start_index", config["num_hidden_layers"])
+        shared = config.get("moe_intermediate_size", 0) * config.get("moe_num_shared_experts", 0)
+        inner = shared if mixture else config["intermediate_size"]
+        if fused:
+            found += [Layer("qkv_proj", hidden, query + 2 * key), Layer("gate_up_proj", hidden, 2 * inner)]
+        else:
+            found += [Layer("q_proj", hidden, query), Layer("k_proj", hidden, key), Layer("v_proj", hidden, key)]
+            found += [Layer("gate_proj", hidden, inner), Layer("up_proj", hidden, inner)]
+        found += [Layer("o_proj", query, hidden), Layer("down_proj", inner, hidden)]
+    return found
+
+
+def chosen(found: Iterable[Layer], targets: list[str]) -> list[Layer]:
+    """Those of the layers that `targets` name.
+
+    Raises:
+        SwiftkitError: for every target that names no layer. PEFT would train the others and say nothing.
+    """
+    found = list(found)
+    if targets == [ALL_LINEAR]:
+        return found
+    names = {layer.name for layer in found}
+    problems = Problems()
+    for target in targets:
+        if target not in names:
+            problems.add(
+                f"--lora_target_modules: this model has no layer `{target}`",
+                nearest(target, [*names, ALL_LINEAR]) + f" (it has: {', '.join(sorted(names))})",
+            )
+    problems.raise_any()
+    return [layer for layer in found if layer.name in targets]
+
+
+def trainable(on: Iterable[Layer], rank: int) -> int:
+    """Parameters of rank-`rank` adapters on these layers: A is [rank, in], B is [out, rank]."""
+    return sum(rank * (layer.inputs + layer.outputs) for layer in on)

@@ -1,0 +1,239 @@
+"""The registry of model families: `registry/*.yaml`, and which of them a user means."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from swiftkit import assets, chat
+from swiftkit.errors import SwiftkitError, nearest, unknown
+from swiftkit.schema import Message
+
+
+class Entry(BaseModel):
+    """One model. `config` holds those numbers of its config.json that sizes are computed from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    modelscope: str | None = None
+    huggingface: str | None = None
+    embedded: str | None = None
+    parameters: float
+    config: dict[str, int] = {}
+    defaults: dict[str, Any] = {}
+    dataset: str | None = None
+
+
+class SwiftNames(BaseModel):
+    """What ms-swift 4.6 calls the family and its template."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_type: str
+    template: str
+
+
+class Family(BaseModel):
+    """One `registry/*.yaml`; `name` is the file's.
+
+    `auto_map` names the code that published folders of this family bring although transformers has the same
+    architecture built in; it is passed over. Any other code in a folder is a reason to refuse it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    template: str
+    architectures: list[str]
+    swift: SwiftNames
+    lora_targets: list[str]
+    models: dict[str, Entry]
+    auto_map: list[str] = []
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The model that a user means: the family, the registry's entry if it is one, and where weights were named."""
+
+    name: str
+    family: Family
+    entry: Entry | None
+    folder: Path | None
+    hub_id: str | None = None
+
+
+@cache
+def families() -> dict[str, Family]:
+    """Every family of the registry, by name.
+
+    Raises:
+        SwiftkitError: a file is not valid, or a model stands in two of them.
+    """
+    found, owner = {}, {}
+    for name, path in assets.files("registry", ".yaml").items():
+        found[name] = _family(name, path)
+        for model in found[name].models:
+            if model in owner:
+                raise SwiftkitError(f"model `{model}` is declared twice: in {owner[model]} and in {path}")
+            owner[model] = path
+    return found
+
+
+def _family(name: str, path: Path) -> Family:
+    try:
+        # CSafeLoader is the same loader in C; the registry is read on every start.
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return Family(name=name, **content)
+    except (yaml.YAMLError, TypeError, ValidationError) as error:
+        raise SwiftkitError(f"{path} is no registry entry: {error}", "docs/registry.md lists its fields") from error
+
+
+def entries() -> dict[str, tuple[Family, Entry]]:
+    """Every model of the registry, by name."""
+    return {name: (family, entry) for family in families().values() for name, entry in family.models.items()}
+
+
+def folder_of(family: Family, entry: Entry) -> Path | None:
+    """Where the weights of an embedded model lie; None for all others."""
+    if entry.embedded is None:
+        return None
+    return assets.files("registry", ".yaml")[family.name].parent / entry.embedded
+
+
+def find(model_type: str | None, model_id_or_path: str | None) -> Wanted:
+    """The model that the two flags mean.
+
+    Raises:
+        SwiftkitError: nothing of that name, a folder that does not fit, or one that fits several families.
+    """
+    known = entries()
+    if model_type is None and model_id_or_path in known:
+        model_type, model_id_or_path = model_id_or_path, None
+    if model_type is not None and model_type not in known:
+        raise unknown("model type", model_type, known, "`swiftkit models` lists all of them")
+    if model_type is None and model_id_or_path is None:
+        raise SwiftkitError("no model is named", "pass --model_type NAME (`swiftkit models` lists them)")
+    if model_id_or_path is None:
+        assert model_type is not None
+        family, entry = known[model_type]
+        return Wanted(model_type, family, entry, folder_of(family, entry))
+    folder = Path(model_id_or_path).expanduser()
+    if folder.exists():
+        return _from_folder(model_type, folder)
+    return _from_hub_id(model_type, model_id_or_path)
+
+
+def _from_folder(model_type: str | None, folder: Path) -> Wanted:
+    config = read_config(folder)
+    architectures = config.get("architectures") or []
+    if model_type is not None:
+        family, entry = entries()[model_type]
+        if not set(architectures) & set(family.architectures):
+            fitting = [name for name, f in families().items() if set(architectures) & set(f.architectures)]
+            raise SwiftkitError(
+                f"{folder} holds a {_listed(architectures)}, but {model_type} is a {_listed(family.architectures)}",
+                f"this folder belongs to: {', '.join(fitting)} (`swiftkit models`)" if fitting else None,
+            )
+        return Wanted(model_type, family, entry, folder)
+    fitting = [f for f in families().values() if set(architectures) & set(f.architectures)]
+    if not fitting:
+        raise SwiftkitError(
+            f"{folder} holds a {_listed(architectures)}, which no family of the registry has",
+            "add a family with one file: docs/registry.md",
+        )
+    if len(fitting) > 1:
+        fitting = [f for f in fitting if same_template(folder, f.template)] or fitting
+    if len(fitting) > 1:
+        names = [f"{next(iter(f.models))} ({f.name})" for f in fitting]
+        raise SwiftkitError(
+            f"{folder} holds a {_listed(architectures)} whose chat template does not tell its family",
+            f"pass --model_type, one of a fitting family: {', '.join(names)}",
+        )
+    return Wanted(folder.resolve().name, fitting[0], None, folder)
+
+
+def _from_hub_id(model_type: str | None, hub_id: str) -> Wanted:
+    if hub_id.startswith((".", "/", "~")) or hub_id.count("/") != 1:
+        raise SwiftkitError(f"the model folder {hub_id} does not exist", "--model_id_or_path takes a folder or org/name")
+    if model_type is not None:
+        family, entry = entries()[model_type]
+        return Wanted(model_type, family, entry, None, hub_id)
+    by_id = {
+        spelled.lower(): name
+        for name, (_, entry) in entries().items()
+        for spelled in (entry.modelscope, entry.huggingface)
+        if spelled
+    }
+    if hub_id.lower() not in by_id:
+        hint = nearest(hub_id.lower(), by_id, "a model of a known family works with --model_type beside it")
+        raise SwiftkitError(f"there is no folder {hub_id}, and the registry has no model of that hub id", hint)
+    name = by_id[hub_id.lower()]
+    family, entry = entries()[name]
+    return Wanted(name, family, entry, None, hub_id)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A model folder's config.json.
+
+    Raises:
+        SwiftkitError: this is no folder of a model.
+    """
+    if not folder.is_dir():
+        raise SwiftkitError(f"{folder} is a file, not a model folder")
+    if (folder / "adapter_config.json").is_file():
+        raise SwiftkitError(f"{folder} is an adapter, not a model", "name the base model that it was trained on")
+    path = folder / "config.json"
+    if not path.is_file():
+        held = sorted(p.name for p in folder.iterdir())[:8]
+        raise SwiftkitError(
+            f"{folder} is no model folder: it has no config.json",
+            f"it holds: {', '.join(held)}" if held else "it is empty",
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SwiftkitError(f"{path} is broken: {error}", "download the model again") from error
+    if not isinstance(config, dict):
+        raise SwiftkitError(f"{path} is no object", "download the model again")
+    return config
+
+
+def _listed(names: list[str]) -> str:
+    return "/".join(names) or "model of unnamed architecture"
+
+
+PROBE: list[Message] = [
+    {"role": "user", "content": "a\n b"},
+    {"role": "assistant", "content": "c"},
+    {"role": "user", "content": "d"},
+]
+
+
+def same_template(folder: Path, name: str) -> bool:
+    """Whether the chat template in a model folder prompts like the registry's template of that name."""
+    file, settings = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    source = file.read_text(encoding="utf-8") if file.is_file() else None
+    tokens: dict[str, Any] = {}
+    if settings.is_file():
+        tokens = json.loads(settings.read_text(encoding="utf-8"))
+        source = source or tokens.get("chat_template")
+    if not isinstance(source, str):
+        return False
+    try:
+        theirs = chat.compile(source, str(folder), lenient=True)
+        for key in ("bos_token", "eos_token"):
+            theirs.compiled.globals[key] = _token(tokens.get(key))
+        ours = chat.load(name).render(PROBE, add_generation_prompt=True)
+        return theirs.render(PROBE, add_generation_prompt=True) == ours
+    except (SwiftkitError, TypeError):
+        return False
+
+
+def _token(value: Any) -> str:
+    return str(value.get("content", "")) if isinstance(value, dict) else str(value or "")

@@ -1,0 +1,244 @@
+"""Everything that is decided before a training: model, data, sizes, steps. Refuses early, and all at once."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from swiftkit import chat, data, hardware, lora, models, sources, weights
+from swiftkit.config import SftConfig
+from swiftkit.errors import Problems, SwiftkitError
+from swiftkit.flags import Given, build
+from swiftkit.schema import Example
+
+logger = logging.getLogger(__name__)
+EFFECTIVE_BATCH = 16
+EVALUATIONS = 10  # about as many a run
+MEMORY_SHARE = 0.8  # of the free memory, beyond which activations are computed again
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The examples of a run and what became of the others."""
+
+    train: list[data.Sized]
+    validation: list[data.Sized]
+    account: data.Account
+    files: list[Path]
+
+    @cached_property
+    def tokens(self) -> int:
+        """Tokens of one pass over the training rows."""
+        return sum(sized.tokens for sized in self.train)
+
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest row."""
+        return max(sized.tokens for sized in (*self.train, *self.validation))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, decided: `config` has no open questions any more."""
+
+    config: SftConfig
+    wanted: models.Wanted
+    folder: weights.Folder
+    rows: Rows
+    layers: list[lora.Layer]
+    dtype: str
+    dtype_why: str
+    steps: int
+    checkpointing: bool
+    stop: str
+    defaults: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+    @cached_property
+    def trainable(self) -> int:
+        """Numbers in the adapter."""
+        return lora.trainable(self.layers, self.config.lora_rank)
+
+    @property
+    def rows_per_step(self) -> int:
+        """Training rows of one optimizer step."""
+        accumulated = self.config.gradient_accumulation_steps or 1
+        return self.config.batch_size * accumulated * hardware.device().count
+
+
+def plan(given: Given, problems: Problems) -> Plan:
+    """Resolve and check everything.
+
+    Raises:
+        SwiftkitError: all that is wrong, with what `problems` already holds.
+    """
+    config: SftConfig | None = None
+    wanted: models.Wanted | None = None
+    named = {key: given.values.get(key) for key in ("model_type", "model_id_or_path")}
+    with problems.collect():
+        wanted = models.find(**{key: None if value is None else str(value) for key, value in named.items()})
+    defaults = dict(wanted.entry.defaults) if wanted and wanted.entry else {}
+    defaults = {key: value for key, value in defaults.items() if key not in given.values}
+    with problems.collect():
+        config = build(SftConfig, given, defaults)
+    asked = config or SftConfig()
+    folder: weights.Folder | None = None
+    if wanted:
+        with problems.collect():
+            path = weights.locate(wanted)
+            folder = weights.inspect(path, wanted.family, trust_remote_code=asked.trust_remote_code)
+    datasets = asked.dataset or _listed(given.values.get("dataset")) or [_default_dataset(wanted)]
+    train, files = _examples(datasets, asked, problems)
+    validation, more = _examples(asked.val_dataset, asked, problems)
+    chosen: list[lora.Layer] = []
+    if folder and wanted:
+        with problems.collect():
+            targets = asked.lora_target_modules or wanted.family.lora_targets
+            chosen = lora.chosen(lora.layers(folder.tensors), targets)
+    problems.raise_any()
+    assert config and wanted and folder
+    resolved = {
+        "dataset": datasets,
+        "lora_target_modules": config.lora_target_modules or wanted.family.lora_targets,
+    }
+    return _finish(config.model_copy(update=resolved), wanted, folder, (train, validation, files + more), chosen, defaults)
+
+
+def _listed(value: Any) -> list[str]:
+    return [str(v) for v in value] if isinstance(value, list) else [str(value)] if value else []
+
+
+def _default_dataset(wanted: models.Wanted | None) -> str:
+    return (wanted.entry.dataset if wanted and wanted.entry else None) or "math-sft"
+
+
+Read = tuple[list[Example], int, int]  # examples, rows read, rows not sampled
+
+
+def _examples(asked: list[str], config: SftConfig, problems: Problems) -> tuple[Read, list[Path]]:
+    made: list[Example] = []
+    files: list[Path] = []
+    read = not_sampled = 0
+    for name in asked:
+        with problems.collect():
+            rows = sources.read(sources.find(name), config.seed)
+            files.append(rows.source.path)
+            read, not_sampled = read + rows.read, not_sampled + rows.not_sampled
+            if rows.source.sample and rows.source.sample > rows.read:
+                logger.warning("%s has %s rows; all of them are taken", name, f"{rows.read:,}")
+            made += data.examples(rows, config.format, config.system)
+    return (made, read, not_sampled), files
+
+
+def _finish(
+    config: SftConfig,
+    wanted: models.Wanted,
+    folder: weights.Folder,
+    read: tuple[Read, Read, list[Path]],
+    chosen: list[lora.Layer],
+    defaults: dict[str, Any],
+) -> Plan:
+    notes: list[str] = []
+    limit = int(folder.config.get("max_position_embeddings") or config.max_length)
+    if limit < config.max_length:
+        notes.append(f"this model reads at most {limit} tokens: --max_length is {limit}")
+        config = config.model_copy(update={"max_length": limit})
+    stop = _stop_token(folder.path)
+    rows = _rows(config, wanted, folder, read, stop, notes)
+    world = hardware.device().count
+    accumulation = config.gradient_accumulation_steps or math.ceil(EFFECTIVE_BATCH / (config.batch_size * world))
+    batches = math.ceil(len(rows.train) / (config.batch_size * world))
+    steps = config.max_steps or math.ceil(config.num_train_epochs * math.ceil(batches / accumulation))
+    dtype, why = hardware.precision(config.dtype)
+    if "dtype" in defaults:
+        why = "this model's own setting"
+    resolved = {
+        "gradient_accumulation_steps": accumulation,
+        "eval_steps": config.eval_steps or max(1, round(steps / EVALUATIONS)),
+        "dtype": dtype,
+    }
+    made = Plan(
+        config.model_copy(update=resolved), wanted, folder, rows, chosen, dtype, why, steps, False, stop, defaults, notes
+    )
+    checkpointing = config.gradient_checkpointing
+    if checkpointing is None:
+        checkpointing = _needs_checkpointing(made)
+    final = made.config.model_copy(update={"gradient_checkpointing": checkpointing})
+    return Plan(
+        final, wanted, folder, rows, chosen, dtype, why, steps, checkpointing, stop, defaults, notes
+    )
+
+
+def _rows(
+    config: SftConfig,
+    wanted: models.Wanted,
+    folder: weights.Folder,
+    read: tuple[Read, Read, list[Path]],
+    stop: str,
+    notes: list[str],
+) -> Rows:
+    """Tokenise, drop what is too long, split."""
+    (train, train_read, left_out), (validation, validation_read, validation_left), files = read
+    tokenizer = chat.tokenizer(folder.path)
+    vocabulary = int(folder.config.get("vocab_size") or 0)
+    if vocabulary and tokenizer.get_vocab_size() > vocabulary:
+        raise SwiftkitError(
+            f"{folder.path}: the tokenizer has {tokenizer.get_vocab_size():,} tokens, the model {vocabulary:,}",
+            "tokenizer and weights are not of the same model",
+        )
+
+    def sized(made: list[Example]) -> list[data.Sized]:
+        chats = [e for e in made if e.text is None]
+        texts = [e for e in made if e.text is not None]
+        template = chat.load(wanted.family.template)
+        measured = data.measure(chats, chat.encode([e.messages for e in chats], template, tokenizer))
+        return measured + data.measure(texts, chat.encode_text([e.text or "" for e in texts], tokenizer, stop))
+
+    fitting = data.fitting(sized(train), config.max_length, config.max_dropped)
+    held_out = data.fitting(sized(validation), config.max_length, config.max_dropped) if validation else []
+    too_long = len(train) + len(validation) - len(fitting) - len(held_out)
+    if not validation:
+        size = data.validation_size(len(fitting), config.dataset_test_ratio)
+        fitting, held_out = data.split(fitting, size, config.seed)
+    if not fitting:
+        raise SwiftkitError("no row is left to train on", "give more rows, or a smaller --dataset_test_ratio")
+    if not held_out:
+        reason = "it is turned off" if config.dataset_test_ratio == 0 else f"{len(fitting)} rows are too few to split"
+        notes.append(
+            f"no validation ({reason}): nobody will see whether the model learns or memorises, and there is no best "
+            "checkpoint, only the last"
+        )
+    account = data.Account(
+        train_read + validation_read, left_out + validation_left, too_long, len(fitting), len(held_out)
+    )
+    return Rows(fitting, held_out, account, files)
+
+
+def _stop_token(folder: Path) -> str:
+    file = folder / "tokenizer_config.json"
+    value = json.loads(file.read_text(encoding="utf-8")).get("eos_token") if file.is_file() else None
+    return str(value["content"] if isinstance(value, dict) else value or "")
+
+
+def _needs_checkpointing(made: Plan) -> bool:
+    tokens = made.config.batch_size * made.rows.longest
+    needed, _ = hardware.training_memory(
+        made.folder.config, made.folder.parameters, made.trainable, tokens, made.dtype
+    )
+    return needed > MEMORY_SHARE * hardware.device().memory
+
+
+def check_disk(made: Plan) -> None:
+    """Refuse when the run would not fit on the disk.
+
+    Raises:
+        SwiftkitError: it would not.
+    """
+    tokenizer = sum(p.stat().st_size for p in made.folder.path.glob("*.json*") if "safetensors" not in p.name)
+    content = sum(path.stat().st_size for path in made.rows.files)
+    hardware.need_disk(Path(made.config.output_dir), hardware.run_bytes(made.trainable, tokenizer, content))

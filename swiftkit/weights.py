@@ -1,0 +1,167 @@
+"""Model folders: where the weights of a model are, and whether a folder can be trusted and loaded."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from swiftkit.errors import Problems, SwiftkitError
+from swiftkit.models import Family, Wanted, read_config
+
+logger = logging.getLogger(__name__)
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A checked model folder. `tensors`: name to shape, as the safetensors files declare them."""
+
+    path: Path
+    config: dict[str, Any]
+    tensors: dict[str, list[int]]
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the weights are."""
+        return sum(_product(shape) for shape in self.tensors.values())
+
+
+def _product(shape: list[int]) -> int:
+    product = 1
+    for size in shape:
+        product *= size
+    return product
+
+
+def locate(wanted: Wanted) -> Path:
+    """The folder with the weights: named, embedded, under `$SWIFTKIT_MODELS`, in a hub's cache, else downloaded.
+
+    Raises:
+        SwiftkitError: it is nowhere and cannot be downloaded.
+    """
+    if wanted.folder is not None:
+        return wanted.folder
+    ids = [wanted.hub_id] if wanted.hub_id else _ids(wanted)
+    home = os.environ.get("SWIFTKIT_MODELS")
+    tails = [wanted.name, *(hub_id.rpartition("/")[2] for hub_id in ids)]
+    if home:
+        for name in (*tails, *ids):
+            if (folder := Path(home).expanduser() / name).is_dir():
+                logger.info("weights: %s", folder)
+                return folder
+    from swiftkit import hub
+
+    for hub_id in ids:
+        cached = hub.cached_model(hub_id)
+        if cached:
+            logger.info("weights: %s (downloaded before)", cached)
+            return cached
+    return hub.fetch_model(wanted.name, *_per_hub(wanted))
+
+
+def _ids(wanted: Wanted) -> list[str]:
+    entry = wanted.entry
+    return [] if entry is None else [i for i in dict.fromkeys((entry.modelscope, entry.huggingface)) if i]
+
+
+def _per_hub(wanted: Wanted) -> tuple[str | None, str | None]:
+    if wanted.hub_id:
+        return wanted.hub_id, wanted.hub_id
+    return (None, None) if wanted.entry is None else (wanted.entry.modelscope, wanted.entry.huggingface)
+
+
+def inspect(path: Path, family: Family, *, trust_remote_code: bool) -> Folder:
+    """Check that a model folder is whole, holds safetensors, and needs no code of its own.
+
+    Raises:
+        SwiftkitError: everything that is wrong with it.
+    """
+    config = read_config(path)
+    problems = Problems()
+    if not trust_remote_code:
+        with problems.collect():
+            _no_code(path, family)
+    tensors: dict[str, list[int]] = {}
+    with problems.collect():
+        for file in _weight_files(path):
+            with problems.collect():
+                tensors |= header(file)
+    problems.raise_any()
+    return Folder(path, config, tensors)
+
+
+def _no_code(path: Path, family: Family) -> None:
+    wanted: list[str] = []
+    for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
+        file = path / name
+        if not file.is_file():
+            continue
+        try:
+            auto_map = json.loads(file.read_text(encoding="utf-8")).get("auto_map") or {}
+        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+            raise SwiftkitError(f"{file} is broken: {error}", "download the model again") from error
+        for value in auto_map.values():
+            wanted += [str(v) for v in (value if isinstance(value, list) else [value]) if v]
+    foreign = sorted(set(wanted) - set(family.auto_map))
+    if foreign:
+        raise SwiftkitError(
+            f"{path} wants to run its own code: {', '.join(foreign)}",
+            "read that code; if you trust it with this machine, pass --trust_remote_code true",
+        )
+    if wanted:
+        logger.info("the folder brings code of its own; transformers' built-in %s is used instead", family.name)
+
+
+def _weight_files(path: Path) -> list[Path]:
+    index = path / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (json.JSONDecodeError, KeyError, AttributeError) as error:
+            raise SwiftkitError(f"{index} is broken: {error}", "download the model again") from error
+        missing = [name for name in names if not (path / name).is_file()]
+        if missing:
+            raise SwiftkitError(
+                f"{path}: {len(missing)} of {len(names)} weight files are missing: {', '.join(missing[:4])}",
+                "download the model again",
+            )
+        return [path / name for name in names]
+    found = sorted(path.glob("*.safetensors"))
+    if found:
+        return found
+    pickles = sorted(p.name for pattern in PICKLES for p in path.glob(pattern))
+    if pickles:
+        raise SwiftkitError(
+            f"{path} holds pickle weights only ({pickles[0]}), which can run code when they are loaded",
+            "get the safetensors version of this model, or convert it on a machine that you can lose",
+        )
+    raise SwiftkitError(f"{path} holds no weights (*.safetensors)", "download the model again")
+
+
+def header(file: Path) -> dict[str, list[int]]:
+    """Name and shape of every tensor in a safetensors file, without reading the tensors.
+
+    Layout: 8 bytes with the header's length, the header as JSON, then the data
+    (https://huggingface.co/docs/safetensors/index#format).
+
+    Raises:
+        SwiftkitError: the file is not whole.
+    """
+    try:
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            if length > 100_000_000:
+                raise ValueError("its header is longer than safetensors allows")
+            declared: dict[str, Any] = json.loads(stream.read(length))
+        declared.pop("__metadata__", None)
+        needed = 8 + length + max((t["data_offsets"][1] for t in declared.values()), default=0)
+        if file.stat().st_size < needed:
+            raise ValueError(f"it has {file.stat().st_size:,} bytes of {needed:,}")
+    except (ValueError, struct.error, KeyError) as error:
+        raise SwiftkitError(f"{file} is no whole safetensors file: {error}", "download the model again") from error
+    return {name: tensor["shape"] for name, tensor in declared.items()}

@@ -1,0 +1,45 @@
+"""`python -m swiftkit.worker.download model|dataset HUB ID [FILE]`: download, print the path as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+
+def model(hub: str, hub_id: str) -> str:
+    """Download a model's safetensors, configs and tokenizer; pickles and code stay where they are."""
+    unwanted = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.gguf", "*.py", "original/*"]
+    if hub == "modelscope":
+        from modelscope import snapshot_download
+
+        return str(snapshot_download(hub_id, ignore_patterns=unwanted))
+    from huggingface_hub import snapshot_download as from_huggingface
+
+    return str(from_huggingface(hub_id, ignore_patterns=unwanted))
+
+
+def dataset(hub: str, asked: str, file: str) -> str:
+    """Download `org/name[:subset[:split]]` and write its rows to `file`, one JSON object a line."""
+    hub_id, _, rest = asked.partition(":")
+    subset, _, split = rest.partition(":")
+    if hub == "modelscope":
+        from modelscope import MsDataset
+
+        rows = MsDataset.load(hub_id, subset_name=subset or None, split=split or "train")
+    else:
+        from datasets import load_dataset
+
+        rows = load_dataset(hub_id, subset or None, split=split or "train")
+    target = Path(file)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    with partial.open("w", encoding="utf-8") as stream:
+        for row in rows:
+            stream.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+    partial.replace(target)
+    return file
+
+
+if __name__ == "__main__":
+    print(json.dumps({"model": model, "dataset": dataset}[sys.argv[1]](*sys.argv[2:])))

@@ -24,7 +24,7 @@ Event = dict[str, Any]
 ENDS = ("finished", "failed", "interrupted")
 
 
-def append(path: Path, event: str, **values: Any) -> None:
+def append(path: Path, event: str, /, **values: Any) -> None:
     """Write one event; the line is complete or missing, since one write appends it."""
     line = json.dumps({"event": event, "time": round(time.time(), 3), **values}, ensure_ascii=False)
     with path.open("a", encoding="utf-8") as stream:

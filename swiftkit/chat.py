@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import jinja2
@@ -104,30 +103,6 @@ def compile(source: str, name: str, *, lenient: bool = False) -> Template:
 
 def _raise(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
-
-
-def tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a model folder, without transformers.
-
-    Raises:
-        SwiftkitError: the folder has no readable tokenizer.json.
-    """
-    from tokenizers import Tokenizer
-
-    path = folder / "tokenizer.json"
-    hint = (
-        'write one: python -c "from transformers import AutoTokenizer as A; '
-        f"A.from_pretrained('{folder}').save_pretrained('{folder}')\""
-    )
-    if not path.is_file():
-        raise SwiftkitError(f"{folder} has no tokenizer.json", hint)
-    try:
-        made = Tokenizer.from_file(str(path))
-    except Exception as error:  # the tokenizers library raises plain Exception
-        raise SwiftkitError(f"{path} cannot be read: {error}", hint) from error
-    made.no_padding()
-    made.no_truncation()
-    return made
 
 
 def encode(

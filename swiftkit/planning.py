@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from swiftkit import chat, data, hardware, lora, models, sources, weights
+from swiftkit import chat, data, hardware, lora, models, sources, tokenization, weights
 from swiftkit.config import SftConfig
 from swiftkit.errors import Problems, SwiftkitError
 from swiftkit.flags import Given, build
@@ -184,7 +184,10 @@ def _rows(
 ) -> Rows:
     """Tokenise, drop what is too long, split."""
     (train, train_read, left_out), (validation, validation_read, validation_left), files = read
-    tokenizer = chat.tokenizer(folder.path)
+    embedded = bool(wanted.entry and wanted.entry.embedded)
+    tokenizer = tokenization.load(
+        folder.path, as_it_stands=embedded, trust_remote_code=config.trust_remote_code
+    )
     vocabulary = int(folder.config.get("vocab_size") or 0)
     if vocabulary and tokenizer.get_vocab_size() > vocabulary:
         raise SwiftkitError(

@@ -42,6 +42,7 @@ examples:
 
 Names of ms-swift 2, 3 and 4, TRL and Unsloth are understood where they mean the same (--per_device_train_batch_size,
 --model, --max_seq_length, --r …), with hyphens or underscores."""
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
 PACKAGES = ("ms-swift", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "modelscope")
 
 
@@ -182,7 +183,7 @@ def started(made: Plan) -> dict[str, Any]:
         "sha256": {
             "template": runs.sha256(template),
             "config.json": runs.sha256(folder / "config.json"),
-            "tokenizer.json": runs.sha256(folder / "tokenizer.json"),
+            **{name: runs.sha256(folder / name) for name in TOKENIZER if (folder / name).is_file()},
             **{str(path): runs.sha256(path) for path in made.rows.files},
         },
         "rows": made.rows.account.__dict__,

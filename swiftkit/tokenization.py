@@ -1,0 +1,67 @@
+"""The tokenizer of a model folder as transformers makes it, without importing transformers.
+
+transformers 5 does not always take a folder's tokenizer.json as it stands: for some architectures (Qwen2) it builds
+the tokenizer anew from vocabulary and merges, for others it has to convert sentence pieces. What it comes to is
+written down once, by a process of its own, and kept under the hash of everything that it was made from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from swiftkit.errors import SwiftkitError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+logger = logging.getLogger(__name__)
+MADE_FROM = ("tokenizer*", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json", "config.json")
+
+
+def load(folder: Path, *, as_it_stands: bool = False, trust_remote_code: bool = False) -> Tokenizer:
+    """The tokenizer of a model folder.
+
+    Args:
+        folder: a model folder.
+        as_it_stands: read its tokenizer.json; for embedded models, where a test says that nothing is changed.
+        trust_remote_code: let transformers run the folder's own tokenizer code.
+
+    Raises:
+        SwiftkitError: transformers cannot read it.
+    """
+    from tokenizers import Tokenizer
+
+    file = folder / "tokenizer.json" if as_it_stands else _converted(folder, trust_remote_code)
+    made = Tokenizer.from_file(str(file))
+    made.no_padding()
+    made.no_truncation()
+    return made
+
+
+def _converted(folder: Path, trust_remote_code: bool) -> Path:
+    digest = hashlib.sha256(f"{version('transformers')} {trust_remote_code}".encode())
+    sources = sorted({p for pattern in MADE_FROM for p in folder.glob(pattern) if p.is_file()})
+    for path in sources:
+        digest.update(path.name.encode() + path.read_bytes())
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "swiftkit" / "tokenizers"
+    kept = home / f"{digest.hexdigest()[:32]}.json"
+    if kept.is_file():
+        return kept
+    if not any(path.name != "config.json" for path in sources):
+        raise SwiftkitError(f"{folder} has no tokenizer (tokenizer.json)", "download the model again")
+    logger.info("reading the tokenizer of %s for the first time", folder)
+    home.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "swiftkit.worker.tokenizer", str(folder.resolve()), str(kept)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([*command, str(int(trust_remote_code))], env=environment, capture_output=True, text=True)
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        raise SwiftkitError(f"{folder}: transformers cannot read the tokenizer: {said[-1]}", "download the model again")
+    return kept

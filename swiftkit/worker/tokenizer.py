@@ -1,0 +1,23 @@
+"""`python -m swiftkit.worker.tokenizer FOLDER FILE TRUST`: write a folder's tokenizer as transformers makes it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def main(folder: str, file: str, trust_remote_code: str) -> None:
+    """Write the tokenizer of `folder` to `file`, whole or not at all; `trust_remote_code` is 0 or 1."""
+    from transformers import AutoTokenizer
+
+    made = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code == "1")
+    backend = getattr(made, "backend_tokenizer", None)
+    if backend is None:
+        sys.exit("it is written in Python, and cannot be used outside of transformers")
+    partial = Path(file).with_suffix(".partial")
+    backend.save(str(partial))
+    partial.replace(file)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,174 @@
+"""Real things, small: two-layer models of each family's architecture, tokenizers of each family's kind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+SWIFTKIT = [sys.executable, "-m", "swiftkit"]
+
+# Which architecture a family's two-layer model has, its tokenizer's kind, and the tokens that its template needs.
+FAMILIES: dict[str, dict[str, Any]] = {
+    "qwen2_5": {"model": "Qwen2", "kind": "bytes", "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]},
+    "qwen3": {"model": "Qwen3", "kind": "bytes", "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]},
+    "ernie4_5": {"model": "Ernie4_5", "kind": "pieces", "special": ["<unk>", "<s>", "</s>", "<|begin_of_sentence|>", "<|end_of_sentence|>"]},
+    "ernie4_5_moe": {"model": "Ernie4_5_Moe", "kind": "pieces", "special": ["<unk>", "<s>", "</s>", "<|begin_of_sentence|>", "<|end_of_sentence|>"]},
+    "phi3": {"model": "Phi3", "kind": "pieces", "special": ["<unk>", "<s>", "</s>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"]},
+    "tinyllama": {"model": "Llama", "kind": "pieces", "special": ["<unk>", "<s>", "</s>"]},
+}  # fmt: skip
+STOP = {"bytes": "<|im_end|>", "pieces": "</s>"}
+CORPUS = [
+    "What is 3 + 4? The answer is {{ans:7}}.",
+    "User: How many apples are left?\nAssistant: 12 - 5 = 7\n\n<<ans:7>>",
+    "小丽看一本240页的故事书。一共看了多少页？",
+    "You are a careful maths tutor. Answer briefly, step by step.",
+    "#Output#\nThe output must place the final answer within {{ans:xxx}} after reasoning.\n#Math Problem#\n",
+    "Natalia sold 48/2 = 24 clips in May and 72 altogether. Hello! Hi, how can I help you with that today?",
+]
+
+
+def tokenizer(kind: str, special: list[str]) -> Any:
+    """A tokenizer as the families have them: byte-level BPE (Qwen), or sentence pieces (Llama, Phi-3, ERNIE)."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    if kind == "bytes":
+        made = Tokenizer(models.BPE())
+        made.normalizer = normalizers.NFC()
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        made.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+    else:
+        made = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
+        made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        made.decoder = decoders.Sequence(
+            [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+        )
+        special = [*special, *(f"<0x{byte:02X}>" for byte in range(256))]
+        alphabet = []
+    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=special, initial_alphabet=alphabet)
+    made.train_from_iterator(CORPUS * 3, trainer)
+    # Phi-3's turn tokens swallow the white space behind them; others do not.
+    swallow = "<|assistant|>" in special
+    made.add_special_tokens(
+        [
+            AddedToken(token, rstrip=swallow and token.startswith("<|"), normalized=False, special=True)
+            for token in special
+            if not token.startswith("<0x")
+        ]
+    )
+    return made
+
+
+def build(folder: Path, family: str, *, dtype: str = "bfloat16", **sizes: int) -> Path:
+    """A model folder with two random layers of the family's real architecture."""
+    import torch
+    import transformers
+
+    spec = FAMILIES[family]
+    made = tokenizer(spec["kind"], spec["special"])
+    numbers: dict[str, Any] = {
+        "vocab_size": made.get_vocab_size() + 5,
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": True,
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        **sizes,
+    }
+    if family == "ernie4_5_moe":
+        numbers |= {"moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 32, "moe_num_shared_experts": 2}
+    torch.manual_seed(0)
+    config = getattr(transformers, spec["model"] + "Config")(**numbers)
+    model = getattr(transformers, spec["model"] + "ForCausalLM")(config).to(getattr(torch, dtype))
+    model.save_pretrained(folder)
+    stop = STOP[spec["kind"]]
+    wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=made, eos_token=stop, pad_token=spec["special"][0])
+    wrapped.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def family_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Name of a family to its two-layer model folder, built once."""
+    built: dict[str, Path] = {}
+
+    def get(family: str) -> Path:
+        if family not in built:
+            built[family] = build(tmp_path_factory.mktemp(family), family)
+        return built[family]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stands for the user's cache folder: what is worked out once for a model folder."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test in a folder of its own, without what the machine's user has set or downloaded."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("SWIFTKIT_HOME", "SWIFTKIT_MODELS", "HF_HUB_CACHE", "LOG_LEVEL", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+
+
+def shared(name: str) -> Path:
+    """A file of `../shared`; without that folder the test is skipped, or fails where CI is true."""
+    path = SHARED / name
+    if not path.exists():
+        message = f"{name} is not beside this checkout (../shared)"
+        pytest.fail(message) if os.environ.get("CI") == "true" else pytest.skip(message)
+    return path
+
+
+def swiftkit(*words: str, cwd: Path | None = None, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command line in a process of its own."""
+    return subprocess.run(
+        [*SWIFTKIT, *words],
+        cwd=cwd,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def write_rows(path: Path, rows: list[Any]) -> Path:
+    """Rows as JSON lines; text is written as it is."""
+    lines = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def chat_rows(count: int, start: int = 0) -> list[dict[str, Any]]:
+    """Sound rows with questions of their own."""
+    return [
+        {
+            "messages": [
+                {"role": "user", "content": f"What is {i} + {i}?"},
+                {"role": "assistant", "content": f"{i} + {i} = {2 * i}\n<<ans:{2 * i}>>"},
+            ]
+        }
+        for i in range(start, start + count)
+    ]

@@ -36,7 +36,7 @@ CORPUS = [
 ]
 
 
-def tokenizer(kind: str, special: list[str]) -> Any:
+def tokenizer(kind: str, special: list[str], corpus: list[str], size: int) -> Any:
     """A tokenizer as the families have them: byte-level BPE (Qwen), or sentence pieces (Llama, Phi-3, ERNIE)."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -54,8 +54,8 @@ def tokenizer(kind: str, special: list[str]) -> Any:
         )
         special = [*special, *(f"<0x{byte:02X}>" for byte in range(256))]
         alphabet = []
-    trainer = trainers.BpeTrainer(vocab_size=700, special_tokens=special, initial_alphabet=alphabet)
-    made.train_from_iterator(CORPUS * 3, trainer)
+    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=special, initial_alphabet=alphabet)
+    made.train_from_iterator(corpus, trainer)
     # Phi-3's turn tokens swallow the white space behind them; others do not.
     swallow = "<|assistant|>" in special
     made.add_special_tokens(
@@ -68,13 +68,13 @@ def tokenizer(kind: str, special: list[str]) -> Any:
     return made
 
 
-def build(folder: Path, family: str, *, dtype: str = "bfloat16", **sizes: int) -> Path:
-    """A model folder with two random layers of the family's real architecture."""
+def build(folder: Path, family: str, *, corpus: list[str] = CORPUS, vocabulary: int = 700, **sizes: int) -> Path:
+    """A model folder with two random layers of the family's real architecture, in bf16, embeddings tied."""
     import torch
     import transformers
 
     spec = FAMILIES[family]
-    made = tokenizer(spec["kind"], spec["special"])
+    made = tokenizer(spec["kind"], spec["special"], corpus, vocabulary)
     numbers: dict[str, Any] = {
         "vocab_size": made.get_vocab_size() + 5,
         "hidden_size": 64,
@@ -94,7 +94,7 @@ def build(folder: Path, family: str, *, dtype: str = "bfloat16", **sizes: int) -
         numbers |= {"moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 32, "moe_num_shared_experts": 2}
     torch.manual_seed(0)
     config = getattr(transformers, spec["model"] + "Config")(**numbers)
-    model = getattr(transformers, spec["model"] + "ForCausalLM")(config).to(getattr(torch, dtype))
+    model = getattr(transformers, spec["model"] + "ForCausalLM")(config).to(torch.bfloat16)
     model.save_pretrained(folder)
     stop = STOP[spec["kind"]]
     wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=made, eos_token=stop, pad_token=spec["special"][0])
@@ -172,3 +172,10 @@ def chat_rows(count: int, start: int = 0) -> list[dict[str, Any]]:
         }
         for i in range(start, start + count)
     ]
+
+
+@pytest.fixture(scope="session")
+def course_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A two-layer Qwen2 folder whose tokenizer knows the course's words, so that its rows have a usual length."""
+    corpus = shared("data/acp_train_1k.jsonl").read_text(encoding="utf-8").splitlines()
+    return build(tmp_path_factory.mktemp("course"), "qwen2_5", corpus=corpus, vocabulary=4000)

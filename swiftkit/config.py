@@ -44,6 +44,14 @@ class Config(BaseModel):
         False, "Print the result as one JSON object.", "Output", alias="json", exclude=True, shown="false"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_is_a_list_of_one(cls, given: Any) -> Any:
+        lists = {name for name, field in cls.model_fields.items() if field.annotation == list[str]}
+        if isinstance(given, dict):
+            return {k: [v] if k in lists and isinstance(v, str) else v for k, v in given.items()}
+        return given
+
     @classmethod
     def flags(cls) -> Mapping[str, Flag]:
         """Canonical flag name to its declaration, in the order of the help text."""

@@ -191,8 +191,9 @@ def split(made: list[Sized], size: int, seed: int) -> tuple[list[Sized], list[Si
     for index, sized in enumerate(made):
         groups.setdefault(_key(sized.example, seed), []).append(index)
     chosen: set[int] = set()
+    room = min(size, len(made) - 1)
     for key in sorted(groups):
-        if len(groups) > 1 and len(chosen) + len(groups[key]) <= size:
+        if len(chosen) + len(groups[key]) <= room:
             chosen.update(groups[key])
     return (
         [sized for index, sized in enumerate(made) if index not in chosen],

@@ -9,23 +9,24 @@ from dataclasses import dataclass
 from swiftkit.errors import Problems, nearest
 
 ALL_LINEAR = "all-linear"
-# Experts of a mixture are one fused tensor in transformers 5, not linear layers, whatever the file calls them.
-_NO_LINEAR = re.compile(r"(embed|lm_head|norm|\.experts\.|\.gate\.weight$|rotary)")
+_EXPERT = re.compile(r"\.experts\.")
+_NO_LINEAR = re.compile(r"(embed|lm_head|norm|\.gate\.weight$|rotary)")
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A linear layer: the last part of its name, its width in and out."""
+    """A linear layer: the last part of its name, its width in and out, whether it is one of a mixture's experts."""
 
     name: str
     inputs: int
     outputs: int
+    expert: bool = False
 
 
 def layers(tensors: dict[str, list[int]]) -> list[Layer]:
     """The linear layers behind the tensors of a model folder (weights have shape [out, in])."""
     return [
-        Layer(name.split(".")[-2], shape[1], shape[0])
+        Layer(name.split(".")[-2], shape[1], shape[0], bool(_EXPERT.search(name)))
         for name, shape in tensors.items()
         if name.endswith(".weight") and len(shape) == 2 and not _NO_LINEAR.search(name)
     ]
@@ -43,16 +44,15 @@ def layers_of(config: dict[str, int], fused: bool = False) -> list[Layer]:
     query, key = heads * size, config.get("num_key_value_heads", heads) * size
     found: list[Layer] = []
     for index in range(config["num_hidden_layers"]):
-        # Of a mixture's layers, those from the start index on have shared experts in place of the dense block.
+        # Of a mixture, the layers from the start index on have experts in place of the dense block; one stands for all.
         mixture = index >= config.get("moe_layer_start_index", config["num_hidden_layers"])
-        shared = config.get("moe_intermediate_size", 0) * config.get("moe_num_shared_experts", 0)
-        inner = shared if mixture else config["intermediate_size"]
+        inner = config["moe_intermediate_size"] if mixture else config["intermediate_size"]
         if fused:
             found += [Layer("qkv_proj", hidden, query + 2 * key), Layer("gate_up_proj", hidden, 2 * inner)]
         else:
             found += [Layer("q_proj", hidden, query), Layer("k_proj", hidden, key), Layer("v_proj", hidden, key)]
-            found += [Layer("gate_proj", hidden, inner), Layer("up_proj", hidden, inner)]
-        found += [Layer("o_proj", query, hidden), Layer("down_proj", inner, hidden)]
+            found += [Layer("gate_proj", hidden, inner, mixture), Layer("up_proj", hidden, inner, mixture)]
+        found += [Layer("o_proj", query, hidden), Layer("down_proj", inner, hidden, mixture)]
     return found
 
 
@@ -60,15 +60,23 @@ def chosen(found: Iterable[Layer], targets: list[str]) -> list[Layer]:
     """Those of the layers that `targets` name.
 
     Raises:
-        SwiftkitError: for every target that names no layer. PEFT would train the others and say nothing.
+        SwiftkitError: for every target that names no layer (PEFT would train the others and say nothing), and for
+            those that name experts: transformers 5 fuses them, and PEFT gives all of them an adapter of
+            `experts * rank`, and none to the dense and shared layers of that name.
     """
     found = list(found)
-    if targets == [ALL_LINEAR]:
-        return found
     names = {layer.name for layer in found}
+    experts = {layer.name for layer in found if layer.expert}
+    if targets == [ALL_LINEAR] and not experts:
+        return found
     problems = Problems()
     for target in targets:
-        if target not in names:
+        if target in experts or (experts and target == ALL_LINEAR):
+            problems.add(
+                f"--lora_target_modules: `{target}` reaches the experts of this mixture, all of them at once",
+                f"train its attention: {' '.join(sorted(names - experts))}",
+            )
+        elif target not in names:
             problems.add(
                 f"--lora_target_modules: this model has no layer `{target}`",
                 nearest(target, [*names, ALL_LINEAR]) + f" (it has: {', '.join(sorted(names))})",

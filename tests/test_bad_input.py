@@ -293,6 +293,16 @@ def test_target_that_matches_no_module(refused: Refused, family_folder: Any) -> 
     assert "qkv_proj" in said
 
 
+@pytest.mark.parametrize("target", ["gate_proj", "all-linear"])
+def test_target_that_reaches_fused_experts(refused: Refused, family_folder: Any, target: str) -> None:
+    said = refused(
+        "--model_type", "ernie4_5-21b-a3b", "--model_id_or_path", str(family_folder("ernie4_5_moe")),
+        "--lora_target_modules", target,
+    )  # fmt: skip
+    assert f"`{target}` reaches the experts" in said
+    assert "k_proj o_proj q_proj v_proj" in said
+
+
 def test_full_disk(refused: Refused, good: str) -> None:
     """More adapter than any disk has room for: no mock, the estimate meets the real disk."""
     said = refused(*TINY, "--dataset", good, "--lora_rank", "1000000000")

@@ -1,0 +1,199 @@
+"""Every entry of the registry against the real architecture in transformers, with its real sizes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FAMILIES, ROOT, shared
+
+from swiftkit import chat, lora, models, sources, tokenization, weights
+from swiftkit.errors import SwiftkitError
+
+ENTRIES = [(name, family.name) for name, (family, _) in models.entries().items() if family.name in FAMILIES]
+
+
+def peft_model(config: dict[str, Any], family: models.Family, rank: int) -> Any:
+    """The real architecture with these sizes and PEFT's adapter on it, without memory for any of it."""
+    import torch
+    import transformers
+    from peft import LoraConfig, get_peft_model
+
+    name = FAMILIES[family.name]["model"]
+    sizes = {**config, "tie_word_embeddings": bool(config["tie_word_embeddings"]), "pad_token_id": 0}
+    with torch.device("meta"):
+        model = getattr(transformers, f"{name}ForCausalLM")(getattr(transformers, f"{name}Config")(**sizes))
+        made = LoraConfig(r=rank, target_modules=family.lora_targets, task_type="CAUSAL_LM")
+        return get_peft_model(model, made)
+
+
+@pytest.mark.parametrize(("name", "family"), ENTRIES)
+def test_parameters_and_trainable_parameters_are_those_of_the_architecture(name: str, family: str) -> None:
+    found, entry = models.entries()[name]
+    model = peft_model(entry.config, found, rank=8)
+    expected = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    layers = lora.layers_of(entry.config, fused="qkv_proj" in found.lora_targets)
+    assert lora.trainable(lora.chosen(layers, found.lora_targets), 8) == expected
+    total = sum(p.numel() for p in model.parameters()) - expected
+    assert entry.parameters == pytest.approx(total, rel=0.001)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_trainable_parameters_of_a_folder_are_those_that_peft_trains(family: str, family_folder: Any) -> None:
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    folder, entry = family_folder(family), models.families()[family]
+    checked = weights.inspect(folder, entry, trust_remote_code=False)
+    ours = lora.trainable(lora.chosen(lora.layers(checked.tensors), entry.lora_targets), 4)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    made = LoraConfig(r=4, target_modules=entry.lora_targets, task_type="CAUSAL_LM")
+    peft = get_peft_model(model, made)
+    assert ours == sum(p.numel() for p in peft.parameters() if p.requires_grad)
+
+
+def test_every_family_names_what_exists() -> None:
+    import swift.model
+    import swift.template
+
+    for family in models.families().values():
+        assert chat.load(family.template).name == family.template
+        assert family.swift.model_type in swift.model.MODEL_MAPPING
+        assert family.swift.template in swift.template.TEMPLATE_MAPPING
+
+
+def test_every_name_of_ms_swift_2_means_the_same_hub_ids_here() -> None:
+    old = json.loads(shared("facts/v2_models.json").read_text(encoding="utf-8"))["models"]
+    checked = 0
+    for name, (_, entry) in models.entries().items():
+        if name in old:
+            checked += 1
+            assert entry.modelscope == old[name]["ms_id_4_6"] or entry.modelscope.lower() == old[name]["ms_id"].lower()  # type: ignore[union-attr]
+            assert entry.huggingface == old[name]["hf_id_4_6"]
+    assert checked >= 6
+
+
+def test_every_dataset_can_be_read() -> None:
+    for name, entry in sources.entries().items():
+        assert sources.read(sources.find(name), 0).read > 100
+        assert entry.exam is None or entry.exam in sources.entries()
+
+
+def test_no_question_of_the_exam_stands_in_the_training_set() -> None:
+    asked = []
+    for name in ("math-sft", "math-exam"):
+        rows = sources.read(sources.find(name), 0).rows
+        asked.append({row["messages"][0]["content"] for _, row in rows})
+    assert len(asked[0]) == 1500
+    assert not asked[0] & asked[1]
+
+
+def test_the_embedded_tokenizer_is_read_unchanged_by_transformers() -> None:
+    from transformers import AutoTokenizer
+
+    folder = ROOT / "registry" / "tiny_math"
+    theirs = AutoTokenizer.from_pretrained(folder)
+    ours = tokenization.load(folder, as_it_stands=True)
+    text = "<|im_start|>user\nWhat is 12 + 30?  小丽 é\n<|im_end|>"
+    assert theirs(text, add_special_tokens=False)["input_ids"] == ours.encode(text, add_special_tokens=False).ids
+
+
+def test_transformers_renders_the_embedded_models_template_as_we_do() -> None:
+    from transformers import AutoTokenizer
+
+    messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    theirs = AutoTokenizer.from_pretrained(ROOT / "registry" / "tiny_math")
+    assert theirs.apply_chat_template(messages, tokenize=False) == chat.load("chatml").render(messages)  # type: ignore[arg-type]
+
+
+# --- recognising folders -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["qwen2_5", "qwen3", "ernie4_5", "ernie4_5_moe", "phi3"])
+def test_a_folder_is_recognised_by_its_architecture(family: str, family_folder: Any) -> None:
+    folder = family_folder(family)
+    wanted = models.find(None, str(folder))
+    assert (wanted.family.name, wanted.name) == (family, folder.name)
+
+
+@pytest.mark.parametrize(("template", "family"), [("zephyr", "tinyllama"), ("chatml", "tiny_math")])
+def test_two_families_of_one_architecture_are_told_apart_by_the_chat_template(
+    template: str, family: str, family_folder: Any, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(family_folder("tinyllama"), tmp_path / "mine"))
+    shutil.copy(ROOT / "templates" / f"{template}.jinja", folder / "chat_template.jinja")
+    assert models.find(None, str(folder)).family.name == family
+    # Older folders hold the template in tokenizer_config.json.
+    source = (folder / "chat_template.jinja").read_text()
+    (folder / "chat_template.jinja").unlink()
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": source}))
+    assert models.find(None, str(folder)).family.name == family
+
+
+def test_a_hub_id_of_the_registry_is_recognised() -> None:
+    assert models.find(None, "Qwen/Qwen2.5-1.5B-Instruct").name == "qwen2_5-1_5b-instruct"
+    with pytest.raises(SwiftkitError, match="no model of that hub id"):
+        models.find(None, "Qwen/Qwen99")
+
+
+def test_the_registry_name_may_be_given_as_the_model() -> None:
+    assert models.find(None, "tiny-math").name == "tiny-math"
+
+
+def test_code_that_a_published_folder_brings_beside_a_built_in_architecture_is_passed_over(
+    family_folder: Any, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(family_folder("phi3"), tmp_path / "phi"))
+    config = json.loads((folder / "config.json").read_text())
+    auto_map = {"AutoConfig": "configuration_phi3.Phi3Config", "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"}
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": auto_map}))
+    weights.inspect(folder, models.families()["phi3"], trust_remote_code=False)
+    with pytest.raises(SwiftkitError, match="own code"):
+        weights.inspect(folder, models.families()["qwen2_5"], trust_remote_code=False)
+
+
+def test_caches_of_both_hubs_are_found_without_a_connection(
+    family_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_CACHE", str(tmp_path / "ms"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hf"))
+    source = family_folder("qwen2_5")
+    snapshot = tmp_path / "hf" / "models--Qwen--Qwen2.5-1.5B-Instruct"
+    shutil.copytree(source, snapshot / "snapshots" / "abc")
+    (snapshot / "refs").mkdir()
+    (snapshot / "refs" / "main").write_text("abc")
+    wanted = models.find("qwen2_5-1_5b-instruct", None)
+    assert weights.locate(wanted) == snapshot / "snapshots" / "abc"
+    shutil.copytree(source, tmp_path / "ms" / "models" / "Qwen" / "Qwen2___5-1___5B-Instruct")
+    assert weights.locate(wanted) == tmp_path / "ms" / "models" / "Qwen" / "Qwen2___5-1___5B-Instruct"
+
+
+# --- the user's own ------------------------------------------------------------------------------------------------
+
+
+def test_one_file_adds_a_model_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "home" / "registry"
+    home.mkdir(parents=True)
+    text = (ROOT / "registry" / "qwen3.yaml").read_text().replace("qwen3-", "mine-")
+    (home / "mine.yaml").write_text(text)
+    monkeypatch.setenv("SWIFTKIT_HOME", str(tmp_path / "home"))
+    models.families.cache_clear()
+    try:
+        assert models.entries()["mine-4b"][0].name == "mine"
+        (home / "qwen3.yaml").write_text(text)
+        models.families.cache_clear()
+        with pytest.raises(SwiftkitError, match="declared twice"):
+            models.families()
+        (home / "qwen3.yaml").unlink()
+        (home / "mine.yaml").write_text(text.replace("template:", "templat:"))
+        models.families.cache_clear()
+        with pytest.raises(SwiftkitError, match=r"mine\.yaml is no registry entry"):
+            models.families()
+    finally:
+        monkeypatch.delenv("SWIFTKIT_HOME")
+        models.families.cache_clear()

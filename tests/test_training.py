@@ -1,0 +1,531 @@
+"""Real trainings: ms-swift, PEFT, the embedded model, two-layer models of every family."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import FAMILIES, ROOT, SWIFTKIT, chat_rows, shared, swiftkit, write_rows
+
+from swiftkit import chat, events, hardware, models, runs, tokenization
+
+ENDED = "best_model_checkpoint:"
+
+
+def the_run(output: Path) -> runs.Run:
+    (found,) = runs.listed(output)
+    return found
+
+
+def rows_of(run: runs.Run, part: str) -> list[dict[str, Any]]:
+    content = (run.path / "data" / f"{part}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in content.split("\n") if line]
+
+
+def series(run: runs.Run, kind: str) -> list[dict[str, Any]]:
+    return [event for event in events.read(run.events) if event["event"] == kind]
+
+
+# --- the demo: one run of the embedded model, watched for connections ----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("demo")
+    log = folder / "audit.log"
+    environment = {
+        "AUDIT_LOG": str(log),
+        "PYTHONPATH": str(ROOT / "tests" / "audit"),
+        "XDG_CACHE_HOME": str(cache),
+        "HF_HOME": str(folder / "hf"),
+    }
+    done = swiftkit("demo", cwd=folder, **environment)
+    yield {"done": done, "folder": folder, "run": the_run(folder / "output"), "audit": log.read_text()}
+
+
+def test_demo_prints_each_command_and_runs_it(demo: dict[str, Any]) -> None:
+    done = demo["done"]
+    assert done.returncode == 0, done.stderr
+    for command in ("swiftkit models show tiny-math", "swiftkit sft --model_type tiny-math", "swiftkit runs"):
+        assert f"$ {command}" in done.stdout
+    assert ENDED in done.stdout
+    assert "last_model_checkpoint:" in done.stdout
+    assert "finished" in done.stdout
+
+
+def test_nothing_connects_to_another_machine(demo: dict[str, Any]) -> None:
+    watched = [line for line in demo["audit"].splitlines() if line.startswith("watching")]
+    assert any("sft" in line for line in watched)
+    assert any("job.json" in line for line in watched), "the child was not watched"
+    assert [line for line in demo["audit"].splitlines() if not line.startswith("watching")] == []
+
+
+def test_best_is_the_checkpoint_with_the_lowest_validation_loss(demo: dict[str, Any]) -> None:
+    run = demo["run"]
+    evaluations = series(run, "eval")
+    assert len(evaluations) >= 8
+    lowest = min(evaluations, key=lambda event: event["loss"])
+    best = run.best()
+    assert best is not None
+    assert (best["step"], best["value"]) == (lowest["step"], lowest["loss"])
+    assert os.readlink(run.path / "best") == f".best-{lowest['step']}"
+    last = run.last()
+    assert last is not None
+    assert last.name == f"checkpoint-{series(run, 'finished')[0]['step']}"
+
+
+def test_best_shares_no_bytes_with_a_checkpoint(demo: dict[str, Any]) -> None:
+    run = demo["run"]
+    best = run.best()
+    assert best is not None
+    inodes = {p.stat().st_ino for p in run.path.glob("checkpoint-*/*")}
+    kept = [p for p in (run.path / "best").iterdir() if p.is_file()]
+    assert {p.name for p in kept} == set(best["sha256"])
+    assert not inodes & {p.stat().st_ino for p in kept}
+    assert not list((run.path / "best").glob("*.pt*")), "no pickles in what is shipped"
+
+
+def test_best_is_refused_when_a_byte_of_it_rots(demo: dict[str, Any], tmp_path: Path) -> None:
+    copied = runs.Run(Path(shutil.copytree(demo["run"].path, tmp_path / "run", symlinks=True)))
+    assert copied.best() is not None
+    file = copied.path / "best" / "adapter_model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert copied.best() is None
+
+
+def test_best_loads_in_plain_peft_and_has_learned(demo: dict[str, Any]) -> None:
+    """The adapter alone, on the base model, gives the validation loss that events.jsonl tells."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    run = demo["run"]
+    base = ROOT / "registry" / "tiny_math"
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    batches = _batches(rows_of(run, "validation"), base, "chatml", 16)
+    before = _mean_loss(model, batches)
+    tuned = PeftModel.from_pretrained(model, run.path / "best").eval()
+    after = _mean_loss(tuned, batches)
+    best = run.best()
+    assert best is not None
+    assert after == pytest.approx(best["value"], abs=1e-3)
+    assert after < before - 1
+
+
+def _batches(rows: list[dict[str, Any]], base: Path, template: str, size: int) -> list[dict[str, Any]]:
+    import torch
+
+    tokenizer = tokenization.load(base, as_it_stands=True)
+    encoded = list(chat.encode([row["messages"] for row in rows], chat.load(template), tokenizer))
+    batches = []
+    for start in range(0, len(encoded), size):
+        part = encoded[start : start + size]
+        width = max(len(e.ids) for e in part)
+        pad = [[0] * (width - len(e.ids)) for e in part]
+        batches.append(
+            {
+                "input_ids": torch.tensor([e.ids + p for e, p in zip(part, pad, strict=True)]),
+                "attention_mask": torch.tensor([[1] * len(e.ids) + p for e, p in zip(part, pad, strict=True)]),
+                "labels": torch.tensor([e.labels + [-100] * len(p) for e, p in zip(part, pad, strict=True)]),
+            }
+        )
+    return batches
+
+
+def _mean_loss(model: Any, batches: list[dict[str, Any]]) -> float:
+    import torch
+
+    with torch.no_grad():
+        losses = [(model(**batch).loss.item(), len(batch["input_ids"])) for batch in batches]
+    return sum(loss * count for loss, count in losses) / sum(count for _, count in losses)
+
+
+def test_curves_draw_exactly_the_numbers_of_the_events(demo: dict[str, Any]) -> None:
+    from swiftkit import curves
+
+    run = demo["run"]
+    figure = curves.draw(curves.curves(events.lived(events.read(run.events))), run.name)
+    drawn = {line.get_gid(): line for line in figure.axes[0].lines if line.get_gid()}
+    for gid, kind in (("train", "step"), ("validation", "eval")):
+        told = series(run, kind)
+        assert list(drawn[gid].get_xdata()) == [event["step"] for event in told]
+        assert list(drawn[gid].get_ydata()) == [event["loss"] for event in told]
+    best = run.best()
+    assert best is not None
+    assert (list(drawn["best"].get_xdata()), list(drawn["best"].get_ydata())) == ([best["step"]], [best["value"]])
+    assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_record_tells_what_was_done(demo: dict[str, Any]) -> None:
+    run = demo["run"]
+    content = run.declared()
+    record = content["record"]
+    assert record["state"] == "finished" == runs.state(run)
+    assert record["rows"]["read"] == 1500
+    assert len(rows_of(run, "train")) == record["rows"]["train"]
+    assert len(rows_of(run, "validation")) == record["rows"]["validation"]
+    assert record["versions"]["ms-swift"].startswith("4.6")
+    assert record["sha256"]["model.safetensors"] == runs.sha256(ROOT / "registry" / "tiny_math" / "model.safetensors")
+    assert record["memory"]["process"] > 100 << 20
+    (trainer,) = [event for event in series(run, "phase") if event["name"] == "trainer"]
+    assert trainer["trainable"] == record["trainable"], "what was announced is what PEFT trains"
+    assert trainer["steps"] == record["steps"] == series(run, "finished")[0]["step"]
+
+
+def test_ms_swifts_own_lines_are_in_the_log_only(demo: dict[str, Any]) -> None:
+    log = demo["run"].log.read_text(encoding="utf-8")
+    assert log.count("\n") > 300
+    assert "[INFO:swift]" in log
+    assert "[INFO:swift]" not in demo["done"].stderr
+    assert len(demo["done"].stderr.splitlines()) < 40
+
+
+def test_run_yaml_repeats_the_run(demo: dict[str, Any], tmp_path: Path) -> None:
+    done = swiftkit("sft", "--config", str(demo["run"].config), "--dry_run", "--json", "--output_dir", "again")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    config = demo["run"].declared()["config"]
+    kept = {key: value for key, value in told["config"].items() if value is not None and key != "output_dir"}
+    assert kept == {key: value for key, value in config.items() if key != "output_dir"}
+    assert told["rows"] == demo["run"].declared()["record"]["rows"]
+
+
+def test_runs_lists_and_shows(demo: dict[str, Any]) -> None:
+    run = demo["run"]
+    listed = json.loads(swiftkit("runs", "--json", cwd=demo["folder"]).stdout)["runs"]
+    assert [(r["run"], r["state"]) for r in listed] == [(run.name, "finished")]
+    shown = swiftkit("runs", "show", "v0", cwd=demo["folder"])
+    assert shown.returncode == 0
+    assert str(run.path.relative_to(demo["folder"])) in shown.stdout
+    assert f"at step {run.best()['step']}" in shown.stdout  # type: ignore[index]
+
+
+def test_without_any_network_at_all(tmp_path: Path) -> None:
+    """`unshare -n`: not even the loopback interface is up."""
+    if subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:
+        pytest.skip("unshare -rn is not allowed here")
+    done = subprocess.run(["unshare", "-rn", *SWIFTKIT, "demo"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert ENDED in done.stdout
+
+
+# --- against an oracle ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def gsm8k(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
+    folder = tmp_path_factory.mktemp("gsm8k")
+    done = swiftkit(
+        "sft", "--model_type", "tiny-math", "--dataset", str(shared("data/gsm8k_train_4000.jsonl")),
+        "--lora_dropout", "0", "--batch_size", "4", "--gradient_accumulation_steps", "2", "--max_steps", "8",
+        "--eval_steps", "4", "--dtype", "fp32", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return the_run(folder / "output")
+
+
+def test_losses_are_those_of_a_plain_loop(gsm8k: runs.Run) -> None:
+    """PyTorch and PEFT alone, on the same tokens in the same order, lose the same to 1e-4."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, get_cosine_schedule_with_warmup
+
+    config = gsm8k.declared()["config"]
+    steps, micro, accumulated = 8, 4, 2
+    base = ROOT / "registry" / "tiny_math"
+    rows = rows_of(gsm8k, "train")
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(config["seed"])).tolist()
+    batches = _batches([rows[i] for i in order[: steps * micro * accumulated]], base, "chatml", micro)
+    torch.manual_seed(config["seed"])
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    lora = LoraConfig(
+        r=config["lora_rank"], lora_alpha=config["lora_alpha"], lora_dropout=0.0,
+        target_modules=config["lora_target_modules"], task_type="CAUSAL_LM",
+    )  # fmt: skip
+    model = get_peft_model(model, lora)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=config["learning_rate"], betas=(0.9, 0.95), weight_decay=0.1)
+    warmup = math.ceil(steps * config["warmup_ratio"])
+    schedule = get_cosine_schedule_with_warmup(optimizer, warmup, steps)
+    expected = []
+    for step in range(steps):
+        group = batches[step * accumulated : (step + 1) * accumulated]
+        tokens = sum(int((batch["labels"][:, 1:] != -100).sum()) for batch in group)
+        total = 0.0
+        for batch in group:
+            logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+            loss = torch.nn.functional.cross_entropy(
+                logits[:, :-1].flatten(0, 1), batch["labels"][:, 1:].flatten(), ignore_index=-100, reduction="sum"
+            )
+            (loss / tokens).backward()
+            total += loss.item() / tokens
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        expected.append(total)
+    told = [event["loss"] for event in series(gsm8k, "step")]
+    assert told == pytest.approx(expected, abs=1e-4)
+    assert expected[-1] < expected[0] - 0.01, "the loop itself must have learned"
+
+
+def accounted(run: runs.Run, files: list[Path]) -> None:
+    """Every row of the files is one of: not sampled, too long, trained on, validated on."""
+    rows = run.declared()["record"]["rows"]
+    read = sum(line.strip() != b"" for file in files for line in file.read_bytes().split(b"\n"))
+    assert rows["read"] == read
+    assert read == rows["not_sampled"] + rows["too_long"] + rows["train"] + rows["validation"]
+    train, validation = rows_of(run, "train"), rows_of(run, "validation")
+    assert (len(train), len(validation)) == (rows["train"], rows["validation"])
+    sources = [row["source"] for row in train + validation]
+    assert len(set(sources)) == len(sources)
+    asked = [{json.dumps(m) for m in row["messages"] if m["role"] == "user"} for row in train]
+    held_out = [{json.dumps(m) for m in row["messages"] if m["role"] == "user"} for row in validation]
+    assert not set().union(*asked) & set().union(*held_out)
+
+
+def test_accounting_of_gsm8k(gsm8k: runs.Run) -> None:
+    accounted(gsm8k, [shared("data/gsm8k_train_4000.jsonl")])
+
+
+def test_the_courses_data_trains_on_the_embedded_model(tmp_path: Path) -> None:
+    data = shared("data/acp_train_1k.jsonl")
+    done = swiftkit("sft", "--model_type", "tiny-math", "--dataset", str(data), "--max_steps", "3")
+    assert done.returncode == 0, done.stderr
+    run = the_run(tmp_path / "output")
+    accounted(run, [data])
+    assert all("system" not in chat.load("chatml").render(row["messages"]) for row in rows_of(run, "train")[:50])
+
+
+# --- the classic tutorial ------------------------------------------------------------------------------------------
+
+FIRST = (
+    "sft --learning_rate 0.00005 --lora_rank 4 --num_train_epochs 1 --dataset ./resources/train_100.jsonl "
+    "--batch_size 8 --max_length 512 --eval_step 1 --model_type qwen2_5-1_5b-instruct --model_id_or_path ./model"
+)
+SECOND = (
+    "sft --learning_rate 0.00005 --lora_rank 8 --num_train_epochs 3 --dataset ./resources/train_1k.jsonl "
+    "--batch_size 16 --max_length 512 --eval_step 20 --model_type qwen2_5-1_5b-instruct --model_id_or_path ./model"
+)
+
+
+@pytest.fixture
+def course(course_model: Path, tmp_path: Path) -> Path:
+    """The tutorial's working directory."""
+    shutil.copytree(course_model, tmp_path / "model")
+    (tmp_path / "resources").mkdir()
+    for name in ("100", "1k"):
+        shutil.copy(shared(f"data/acp_train_{name}.jsonl"), tmp_path / "resources" / f"train_{name}.jsonl")
+    return tmp_path
+
+
+def test_the_tutorials_first_line(course: Path) -> None:
+    assert json.loads((course / "model" / "config.json").read_text())["dtype"] == "bfloat16"
+    done = swiftkit(*FIRST.split())
+    assert done.returncode == 0, done.stderr
+    run = the_run(course / "output")
+    assert run.path.parent.name == "qwen2_5-1_5b-instruct"
+    assert run.path.name.startswith("v0-")
+    assert [event["step"] for event in series(run, "eval")] == [1, 2, 3, 4, 5]
+    assert f"{ENDED} output/qwen2_5-1_5b-instruct/{run.path.name}/best" in done.stdout
+    config = run.declared()["config"]
+    assert (config["learning_rate"], config["lora_rank"], config["batch_size"]) == (5e-5, 4, 8)
+    precision = "bf16" if hardware.device().bf16 else "fp32"
+    assert config["dtype"] == precision
+
+
+def test_the_tutorials_second_line(course: Path) -> None:
+    done = swiftkit(*SECOND.split())
+    assert done.returncode == 0, done.stderr
+    run = the_run(course / "output")
+    rows = run.declared()["record"]["rows"]
+    steps = 3 * math.ceil(rows["train"] / 16)
+    assert series(run, "finished")[0]["step"] == steps
+    assert [event["step"] for event in series(run, "eval")] == [*range(20, steps, 20), steps]
+
+
+def test_a_model_under_swiftkit_models(course: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (course / "models").mkdir()
+    (course / "model").rename(course / "models" / "Qwen2.5-1.5B-Instruct")
+    monkeypatch.setenv("SWIFTKIT_MODELS", str(course / "models"))
+    (course / "swiftkit.yaml").write_text("dataset: resources/train_100.jsonl\n")
+    done = swiftkit("sft", "--model_type", "qwen2_5-1_5b-instruct", "--lora_rank", "8")
+    assert done.returncode == 0, done.stderr
+    assert the_run(course / "output").declared()["record"]["rows"]["read"] == 100
+
+
+def test_without_weights_and_network_the_refusal_is_quick_and_clear() -> None:
+    began = time.monotonic()
+    done = swiftkit("sft", "--model_type", "qwen2_5-1_5b-instruct", "--lora_rank", "8", HF_ENDPOINT="https://192.0.2.1", MODELSCOPE_DOMAIN="192.0.2.1")  # fmt: skip
+    assert time.monotonic() - began < 5
+    assert done.returncode == 2
+    assert "no hub answers" in done.stderr
+    assert "$SWIFTKIT_MODELS" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+# --- every family, and further ways to train -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "qwen2_5"])
+def test_every_family_trains_what_is_announced(family: str, family_folder: Any, tmp_path: Path) -> None:
+    name = next(iter(models.families()[family].models))
+    data = write_rows(tmp_path / "rows.jsonl", chat_rows(40))
+    folder = family_folder(family)
+    done = swiftkit("sft", "--model_type", name, "--model_id_or_path", str(folder), "--dataset", str(data), "--max_steps", "1")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run = the_run(tmp_path / "output")
+    (trainer,) = [event for event in series(run, "phase") if event["name"] == "trainer"]
+    assert trainer["trainable"] == run.declared()["record"]["trainable"] > 0
+    assert run.best() is not None
+
+
+def test_several_datasets_of_different_formats(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    chats = write_rows(tmp_path / "a.jsonl", chat_rows(30))
+    (tmp_path / "b.csv").write_text("instruction,input,output\n" + "".join(f"Add,{i} and 1,{i + 1}\n" for i in range(30)))
+    (tmp_path / "c.json").write_text(json.dumps([{"conversations": [{"from": "human", "value": f"q{i}"}, {"from": "gpt", "value": "a"}]} for i in range(30)]))  # fmt: skip
+    pyarrow.parquet.write_table(pyarrow.table({"prompt": [f"p{i}" for i in range(30)], "completion": ["c"] * 30}), tmp_path / "d.parquet")  # fmt: skip
+    done = swiftkit(
+        "sft", "--model_type", "tiny-math", "--dataset", str(chats), "b.csv#20", "c.json", "d.parquet", "--max_steps", "1"
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = the_run(tmp_path / "output").declared()["record"]["rows"]
+    assert rows == {"read": 120, "not_sampled": 10, "too_long": 0, "train": 88, "validation": 22}
+
+
+def test_plain_text_without_validation(tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "t.jsonl", [{"text": f"Once upon a time there were {i} apples."} for i in range(20)])
+    done = swiftkit("sft", "--model_type", "tiny-math", "--dataset", str(data), "--format", "text", "--dataset_test_ratio", "0")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run = the_run(tmp_path / "output")
+    assert "no validation (it is turned off)" in done.stderr
+    assert "best_model_checkpoint: none" in done.stdout
+    assert run.best() is None
+    assert run.last() is not None
+    tokens = run.declared()["record"]["tokens"]
+    assert tokens["learned"] == tokens["train"] - 20, "all but the first token of each row"
+
+
+def test_options_reach_ms_swift(tmp_path: Path) -> None:
+    done = swiftkit(
+        "sft", "--model_type", "tiny-math", "--max_steps", "1", "--swift.neftune_noise_alpha", "5", "--weight-decay=0.5",
+        "--target_modules", "q_proj", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    arguments = json.loads((Path(told["run"]) / "args.json").read_text())
+    assert arguments["neftune_noise_alpha"] == 5
+    assert arguments["weight_decay"] == 0.5
+    assert arguments["target_modules"] == ["q_proj"]
+    assert arguments["check_model"] is False
+    assert told["state"] == "finished"
+
+
+# --- ends that nobody wants ----------------------------------------------------------------------------------------
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([*SWIFTKIT, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(run: Any, kind: str, seconds: float = 120) -> runs.Run:
+    """The run under `output`, as soon as it has an event of that kind."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        for found in runs.listed(Path("output")):
+            if series(found, kind):
+                return found
+        time.sleep(0.1)
+    raise AssertionError(f"no event `{kind}` within {seconds} s")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_ends_the_child_too(number: int, code: int) -> None:
+    process = start("sft", "--model_type", "tiny-math", "--num_train_epochs", "100")
+    run = wait_for(process, "step")
+    child = series(run, "started")[0]["pid"]
+    assert runs.state(run) == "running"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "interrupted at step" in err
+    assert "Traceback" not in err
+    assert runs.state(run) == "interrupted"
+    last = run.last()
+    assert last is not None
+    assert (last / "adapter_model.safetensors").is_file()
+    assert not _runs(child)
+
+
+def test_a_signal_while_the_model_is_loading() -> None:
+    process = start("sft", "--model_type", "tiny-math")
+    run = wait_for(process, "started")
+    child = series(run, "started")[0]["pid"]
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert runs.state(run) == "interrupted"
+    assert not _runs(child)
+
+
+def test_a_killed_child_is_told() -> None:
+    process = start("sft", "--model_type", "tiny-math", "--num_train_epochs", "100")
+    run = wait_for(process, "step")
+    os.kill(series(run, "started")[0]["pid"], signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "ended by signal 9" in err
+    assert "swift.log" in err
+    assert runs.state(run) == "died"
+
+
+def test_a_killed_parent_leaves_no_orphan() -> None:
+    process = start("sft", "--model_type", "tiny-math", "--num_train_epochs", "100")
+    run = wait_for(process, "step")
+    child = series(run, "started")[0]["pid"]
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 30
+    while _runs(child) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not _runs(child)
+    assert runs.state(run) == "interrupted"
+
+
+def _runs(pid: int) -> bool:
+    import psutil
+
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_training_that_diverges_fails(tmp_path: Path) -> None:
+    done = swiftkit(
+        "sft", "--model_type", "tiny-math", "--learning_rate", "1e30", "--warmup_ratio", "0", "--swift.max_grad_norm", "0"
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "diverged" in done.stderr
+    assert runs.state(the_run(tmp_path / "output")) == "failed"
+    assert sys.stdin is not None
+
+
+def test_the_config_of_a_run_is_valid_yaml_and_complete(gsm8k: runs.Run) -> None:
+    content = yaml.safe_load(gsm8k.config.read_text(encoding="utf-8"))
+    assert set(content) == {"config", "record"}
+    assert Path(content["config"]["dataset"][0]).is_absolute()

@@ -32,9 +32,7 @@ def main(swift46: str, v2: str) -> None:
     old = json.loads(Path(v2).read_text())["SftArguments"]
     table = {
         "options": {name: kind(type_) for name, (_, type_) in sorted(options.items())},
-        "ms_swift_2": {
-            name: entry["new"] if entry["new"] in options else None for name, entry in sorted(old.items())
-        },
+        "ms_swift_2": {name: entry["new"] if entry["new"] in options else None for name, entry in sorted(old.items())},
     }
     out = Path(__file__).parent.parent / "swiftkit" / "passthrough.json"
     out.write_text(json.dumps(table, indent=0, sort_keys=True) + "\n")

@@ -58,9 +58,7 @@ class Template:
         """The conversation as text; with `add_generation_prompt` up to where the assistant begins to write."""
         return "".join(text for text, _ in self.parts(messages, add_generation_prompt=add_generation_prompt))
 
-    def parts(
-        self, messages: Sequence[Message], *, add_generation_prompt: bool = False
-    ) -> list[tuple[str, bool]]:
+    def parts(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> list[tuple[str, bool]]:
         """The conversation in pieces of text, each with whether it is learned; they alternate."""
         try:
             text = self.compiled.render(messages=messages, add_generation_prompt=add_generation_prompt)
@@ -105,9 +103,7 @@ def _raise(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
 
 
-def encode(
-    conversations: Iterable[Sequence[Message]], template: Template, tokenizer: Tokenizer
-) -> Iterator[Encoded]:
+def encode(conversations: Iterable[Sequence[Message]], template: Template, tokenizer: Tokenizer) -> Iterator[Encoded]:
     """Token ids and labels of each conversation, up to its last learned token.
 
     Text is cut where learned text begins, since that is where generation begins: what a server tokenises as the
@@ -117,9 +113,7 @@ def encode(
     waiting = iter(conversations)
     while batch := list(islice(waiting, BATCH)):
         pieces = [_pieces(template.parts(messages)) for messages in batch]
-        encodings = iter(
-            tokenizer.encode_batch([text for text, _ in chain(*pieces)], add_special_tokens=False)
-        )
+        encodings = iter(tokenizer.encode_batch([text for text, _ in chain(*pieces)], add_special_tokens=False))
         for row in pieces:
             yield _join([(next(encodings), learned) for _, learned in row])
 

@@ -65,7 +65,8 @@ def _dispatch(words: list[str]) -> int:
 def overview() -> str:
     """The help of `swiftkit` itself."""
     commands = "\n".join(f"  {name:8}{said}" for name, said in COMMANDS.items())
-    return f"""swiftkit {__version__}: fine-tune a small language model on your own data, and know whether it got better.
+    return f"""swiftkit {__version__}
+fine-tune a small language model on your own data, and know whether it got better
 
 usage: swiftkit COMMAND [--flag value ...]      (`swiftkit COMMAND --help` lists its flags)
 

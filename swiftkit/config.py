@@ -31,7 +31,7 @@ def flag(
     **constraints: Any,
 ) -> Any:
     """A config field that is also a flag; `constraints` are pydantic's (`gt`, `le`, `exclude` …)."""
-    extra = {"flag": Flag(group, aliases, shown, metavar, positional)}
+    extra: Any = {"flag": Flag(group, aliases, shown, metavar, positional)}
     return Field(default, description=help, json_schema_extra=extra, **constraints)
 
 
@@ -75,7 +75,11 @@ class ModelOptions(Config):
     """Which model, and how it is loaded."""
 
     model_type: str | None = flag(
-        None, "Model, by its name in the registry (`swiftkit models`).", "Model", metavar="NAME"
+        None,
+        "Model, by its name in the registry (`swiftkit models`).",
+        "Model",
+        shown="told by the folder",
+        metavar="NAME",
     )
     model_id_or_path: str | None = flag(
         None,
@@ -128,9 +132,7 @@ class SftConfig(ModelOptions):
         lt=1,
         shown="0.01 of the rows, at least 64, at most 1000, never over 0.2",
     )
-    format: str | None = flag(
-        None, "Format of the rows.", "Data", shown="recognised by their columns", metavar="NAME"
-    )
+    format: str | None = flag(None, "Format of the rows.", "Data", shown="recognised by their columns", metavar="NAME")
     system: str | None = flag(
         None, "System prompt for rows that bring none.", "Data", shown="the model's own", metavar="TEXT"
     )
@@ -163,12 +165,8 @@ class SftConfig(ModelOptions):
 
     learning_rate: float = flag(1e-4, "Peak learning rate.", "Training", "lr", gt=0)
     num_train_epochs: float = flag(1, "Passes over the training rows.", "Training", "epochs", gt=0)
-    max_steps: int | None = flag(
-        None, "Stop after so many optimizer steps.", "Training", ge=1, shown="all epochs"
-    )
-    batch_size: int = flag(
-        1, "Examples a device computes at once.", "Training", "per_device_train_batch_size", ge=1
-    )
+    max_steps: int | None = flag(None, "Stop after so many optimizer steps.", "Training", ge=1, shown="all epochs")
+    batch_size: int = flag(1, "Examples a device computes at once.", "Training", "per_device_train_batch_size", ge=1)
     gradient_accumulation_steps: int | None = flag(
         None,
         "Batches added up for one optimizer step.",
@@ -198,12 +196,8 @@ class SftConfig(ModelOptions):
     seed: int = flag(42, "Seed of split, order, dropout and adapter.", "Training", "data_seed", ge=0)
 
     output_dir: str = flag("output", "Folder of all runs.", "Output", metavar="FOLDER")
-    swift: dict[str, Any] = Field(
-        default={}, description="Further ms-swift options, given as --swift.<name> <value>."
-    )
-    dry_run: bool = flag(
-        False, "Check everything, print what would happen, stop.", "Output", "dry-run", exclude=True
-    )
+    swift: dict[str, Any] = Field(default={}, description="Further ms-swift options, given as --swift.<name> <value>.")
+    dry_run: bool = flag(False, "Check everything, print what would happen, stop.", "Output", "dry-run", exclude=True)
 
 
 class ModelsConfig(Config):

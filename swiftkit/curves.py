@@ -63,12 +63,24 @@ def draw(data: Curves, title: str) -> Figure:
         axes.plot(steps, smoothed(losses), color="#1f4e79", linewidth=1.8, label="training loss, running mean")
     if data.validation[0]:
         axes.plot(
-            *data.validation, color="#d1662a", linewidth=2, marker="o", markersize=5, label="validation loss",
+            *data.validation,
+            color="#d1662a",
+            linewidth=2,
+            marker="o",
+            markersize=5,
+            label="validation loss",
             gid="validation",
         )
     if data.best:
-        axes.plot(*zip(data.best, strict=True), color="#2a7d3f", marker="*", markersize=18, linestyle="", gid="best",
-                  label=f"best: {data.best[1]:.4f} at step {data.best[0]}")
+        axes.plot(
+            *zip(data.best, strict=True),
+            color="#2a7d3f",
+            marker="*",
+            markersize=18,
+            linestyle="",
+            gid="best",
+            label=f"best: {data.best[1]:.4f} at step {data.best[0]}",
+        )
         axes.axvline(data.best[0], color="#2a7d3f", linewidth=0.8, linestyle=":")
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel("optimizer step")

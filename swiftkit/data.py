@@ -17,7 +17,17 @@ from swiftkit.schema import Encoded, Example, Message
 logger = logging.getLogger(__name__)
 
 # Columns that other tools give a meaning which would be lost here; a row that uses one is refused.
-MEANINGFUL = ("tools", "images", "videos", "audios", "objects", "rejected_response", "rejected_messages", "chosen", "rejected")
+MEANINGFUL = (
+    "tools",
+    "images",
+    "videos",
+    "audios",
+    "objects",
+    "rejected_response",
+    "rejected_messages",
+    "chosen",
+    "rejected",
+)
 
 
 @dataclass(frozen=True)
@@ -147,10 +157,7 @@ def check(messages: Sequence[Message]) -> None:
 
 def measure(made: Sequence[Example], encoded: Iterable[Encoded]) -> list[Sized]:
     """Each example with its lengths."""
-    return [
-        Sized(example, len(tokens.ids), tokens.learned)
-        for example, tokens in zip(made, encoded, strict=True)
-    ]
+    return [Sized(example, len(tokens.ids), tokens.learned) for example, tokens in zip(made, encoded, strict=True)]
 
 
 def fitting(made: list[Sized], max_length: int, max_dropped: float) -> list[Sized]:

@@ -37,8 +37,8 @@ class Given:
 class Parser(argparse.ArgumentParser):
     """argparse without abbreviations, whose errors are swiftkit's."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, formatter_class=Help, **kwargs)
+    def __init__(self, prog: str, description: str | None, epilog: str, usage: str) -> None:
+        super().__init__(prog, usage, description, epilog, formatter_class=Help, allow_abbrev=False)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing usage."""
@@ -68,7 +68,7 @@ def parser(command: str, config: type[Config], epilog: str) -> Parser:
     )
     groups: dict[str, Any] = {}
     fields = {info.alias or name: info for name, info in config.model_fields.items()}
-    for name, declared in config.flags().items():
+    for name, declared in sorted(config.flags().items(), key=lambda item: item[1].group == "Output"):
         if declared.group not in groups:
             groups[declared.group] = made.add_argument_group(declared.group)
         group = groups[declared.group]

@@ -88,7 +88,8 @@ def fetch_model(name: str, modelscope: str | None, huggingface: str | None) -> P
     hub = _reachable(list(ids))
     if hub is None:
         raise SwiftkitError(
-            f"the weights of {name} are not on this machine, and no hub answers ({', '.join(_hosts()[h] for h in ids)})",
+            f"the weights of {name} are not on this machine, and no hub answers "
+            f"({', '.join(_hosts()[hub] for hub in ids)})",
             "pass --model_id_or_path FOLDER, or put the folder under $SWIFTKIT_MODELS",
         )
     return Path(_download("model", hub, ids[hub]))
@@ -121,7 +122,8 @@ def _download(what: str, hub: str, hub_id: str, *more: str) -> str:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         raise SwiftkitError(
-            f"downloading {hub_id} from {_hosts()[hub]} failed", "what the client printed stands above",
+            f"downloading {hub_id} from {_hosts()[hub]} failed",
+            "what the client printed stands above",
             exit_code=FAILED,
         )
     return str(json.loads(done.stdout.strip().splitlines()[-1]))

@@ -42,4 +42,6 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     """Rows in columns as wide as their widest cell, under `head` (empty for none)."""
     every = [head, *rows] if head else rows
     widths = [max(len(row[column]) for row in every) for column in range(len(every[0]))] if every else []
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(r, widths, strict=True)).rstrip() for r in every)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(r, widths, strict=True)).rstrip() for r in every
+    )

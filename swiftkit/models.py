@@ -75,7 +75,8 @@ def families() -> dict[str, Family]:
     Raises:
         SwiftkitError: a file is not valid, or a model stands in two of them.
     """
-    found, owner = {}, {}
+    found: dict[str, Family] = {}
+    owner: dict[str, Path] = {}
     for name, path in assets.files("registry", ".yaml").items():
         found[name] = _family(name, path)
         for model in found[name].models:
@@ -135,10 +136,10 @@ def _from_folder(model_type: str | None, folder: Path) -> Wanted:
     if model_type is not None:
         family, entry = entries()[model_type]
         if not set(architectures) & set(family.architectures):
-            fitting = [name for name, f in families().items() if set(architectures) & set(f.architectures)]
+            others = [name for name, f in families().items() if set(architectures) & set(f.architectures)]
             raise SwiftkitError(
                 f"{folder} holds a {_listed(architectures)}, but {model_type} is a {_listed(family.architectures)}",
-                f"this folder belongs to: {', '.join(fitting)} (`swiftkit models`)" if fitting else None,
+                f"this folder belongs to: {', '.join(others)} (`swiftkit models`)" if others else None,
             )
         return Wanted(model_type, family, entry, folder)
     fitting = [f for f in families().values() if set(architectures) & set(f.architectures)]
@@ -160,7 +161,9 @@ def _from_folder(model_type: str | None, folder: Path) -> Wanted:
 
 def _from_hub_id(model_type: str | None, hub_id: str) -> Wanted:
     if hub_id.startswith((".", "/", "~")) or hub_id.count("/") != 1:
-        raise SwiftkitError(f"the model folder {hub_id} does not exist", "--model_id_or_path takes a folder or org/name")
+        raise SwiftkitError(
+            f"the model folder {hub_id} does not exist", "--model_id_or_path takes a folder or org/name"
+        )
     if model_type is not None:
         family, entry = entries()[model_type]
         return Wanted(model_type, family, entry, None, hub_id)

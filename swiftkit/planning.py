@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,6 @@ class Plan:
     dtype: str
     dtype_why: str
     steps: int
-    checkpointing: bool
     stop: str
     defaults: dict[str, Any]
     notes: list[str] = field(default_factory=list)
@@ -106,7 +105,9 @@ def plan(given: Given, problems: Problems) -> Plan:
         "dataset": datasets,
         "lora_target_modules": config.lora_target_modules or wanted.family.lora_targets,
     }
-    return _finish(config.model_copy(update=resolved), wanted, folder, (train, validation, files + more), chosen, defaults)
+    return _finish(
+        config.model_copy(update=resolved), wanted, folder, (train, validation, files + more), chosen, defaults
+    )
 
 
 def _listed(value: Any) -> list[str]:
@@ -163,15 +164,12 @@ def _finish(
         "dtype": dtype,
     }
     made = Plan(
-        config.model_copy(update=resolved), wanted, folder, rows, chosen, dtype, why, steps, False, stop, defaults, notes
+        config.model_copy(update=resolved), wanted, folder, rows, chosen, dtype, why, steps, stop, defaults, notes
     )
-    checkpointing = config.gradient_checkpointing
-    if checkpointing is None:
-        checkpointing = _needs_checkpointing(made)
-    final = made.config.model_copy(update={"gradient_checkpointing": checkpointing})
-    return Plan(
-        final, wanted, folder, rows, chosen, dtype, why, steps, checkpointing, stop, defaults, notes
-    )
+    if config.gradient_checkpointing is None:
+        needed = made.config.model_copy(update={"gradient_checkpointing": _needs_checkpointing(made)})
+        made = replace(made, config=needed)
+    return made
 
 
 def _rows(
@@ -185,9 +183,7 @@ def _rows(
     """Tokenise, drop what is too long, split."""
     (train, train_read, left_out), (validation, validation_read, validation_left), files = read
     embedded = bool(wanted.entry and wanted.entry.embedded)
-    tokenizer = tokenization.load(
-        folder.path, as_it_stands=embedded, trust_remote_code=config.trust_remote_code
-    )
+    tokenizer = tokenization.load(folder.path, as_it_stands=embedded, trust_remote_code=config.trust_remote_code)
     vocabulary = int(folder.config.get("vocab_size") or 0)
     if vocabulary and tokenizer.get_vocab_size() > vocabulary:
         raise SwiftkitError(
@@ -230,9 +226,7 @@ def _stop_token(folder: Path) -> str:
 
 def _needs_checkpointing(made: Plan) -> bool:
     tokens = made.config.batch_size * made.rows.longest
-    needed, _ = hardware.training_memory(
-        made.folder.config, made.folder.parameters, made.trainable, tokens, made.dtype
-    )
+    needed, _ = hardware.training_memory(made.folder.config, made.folder.parameters, made.trainable, tokens, made.dtype)
     return needed > MEMORY_SHARE * hardware.device().memory
 
 

@@ -63,15 +63,14 @@ class Run:
         # Not through the link: killed between the two renames, the link is one ahead of best.json.
         folder = self.path / f".best-{content['step']}"
         whole = all(
-            (folder / name).is_file() and sha256(folder / name) == digest
-            for name, digest in content["sha256"].items()
+            (folder / name).is_file() and sha256(folder / name) == digest for name, digest in content["sha256"].items()
         )
         return content if whole else None
 
     def last(self) -> Path | None:
         """The newest checkpoint folder; None when nothing was saved."""
         link = self.path / "last"
-        return self.path / os.readlink(link) if link.is_symlink() and link.is_dir() else None
+        return self.path / link.readlink() if link.is_symlink() and link.is_dir() else None
 
 
 def create(output: Path, model: str) -> Run:
@@ -126,7 +125,7 @@ def _alive(started: events.Event) -> bool:
 
     try:
         process = psutil.Process(started["pid"])
-        return abs(process.create_time() - started["pid_started"]) < 2
+        return bool(abs(process.create_time() - started["pid_started"]) < 2)
     except (psutil.Error, KeyError):
         return False
 

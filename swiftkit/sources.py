@@ -23,7 +23,7 @@ SHOWN = 20  # problems of one dataset that are printed; the rest is counted
 
 
 class DatasetEntry(BaseModel):
-    """What `datasets/<name>.yaml` declares. `path` is relative to that file; hub ids are `modelscope`, `huggingface`."""
+    """What `datasets/<name>.yaml` declares: a `path` relative to that file, or the hub ids; `exam` names a dataset."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -200,9 +200,7 @@ def _json(path: Path, problems: Problems) -> Iterator[tuple[int, Any]]:
     try:
         yield from enumerate(json.loads(text), 1)
     except json.JSONDecodeError as error:
-        raise SwiftkitError(
-            f"{path}: broken JSON: {error.msg} in line {error.lineno}, column {error.colno}"
-        ) from error
+        raise SwiftkitError(f"{path}: broken JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
 
 
 def _csv(path: Path, problems: Problems) -> Iterator[tuple[int, Any]]:

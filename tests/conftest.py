@@ -20,11 +20,23 @@ SWIFTKIT = [sys.executable, "-m", "swiftkit"]
 FAMILIES: dict[str, dict[str, Any]] = {
     "qwen2_5": {"model": "Qwen2", "kind": "bytes", "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]},
     "qwen3": {"model": "Qwen3", "kind": "bytes", "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]},
-    "ernie4_5": {"model": "Ernie4_5", "kind": "pieces", "special": ["<unk>", "<s>", "</s>", "<|begin_of_sentence|>", "<|end_of_sentence|>"]},
-    "ernie4_5_moe": {"model": "Ernie4_5_Moe", "kind": "pieces", "special": ["<unk>", "<s>", "</s>", "<|begin_of_sentence|>", "<|end_of_sentence|>"]},
-    "phi3": {"model": "Phi3", "kind": "pieces", "special": ["<unk>", "<s>", "</s>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"]},
+    "ernie4_5": {
+        "model": "Ernie4_5",
+        "kind": "pieces",
+        "special": ["<unk>", "<s>", "</s>", "<|begin_of_sentence|>", "<|end_of_sentence|>"],
+    },
+    "ernie4_5_moe": {
+        "model": "Ernie4_5_Moe",
+        "kind": "pieces",
+        "special": ["<unk>", "<s>", "</s>", "<|begin_of_sentence|>", "<|end_of_sentence|>"],
+    },
+    "phi3": {
+        "model": "Phi3",
+        "kind": "pieces",
+        "special": ["<unk>", "<s>", "</s>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"],
+    },
     "tinyllama": {"model": "Llama", "kind": "pieces", "special": ["<unk>", "<s>", "</s>"]},
-}  # fmt: skip
+}
 STOP = {"bytes": "<|im_end|>", "pieces": "</s>"}
 CORPUS = [
     "What is 3 + 4? The answer is {{ans:7}}.",
@@ -141,7 +153,9 @@ def shared(name: str) -> Path:
     return path
 
 
-def swiftkit(*words: str, cwd: Path | None = None, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
+def swiftkit(
+    *words: str, cwd: Path | None = None, timeout: float = 300, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run the real command line in a process of its own."""
     return subprocess.run(
         [*SWIFTKIT, *words],

@@ -285,9 +285,16 @@ def test_folder_that_wants_remote_code(refused: Refused, folder: Path) -> None:
 
 def test_target_that_matches_no_module(refused: Refused, family_folder: Any) -> None:
     said = refused(
-        "--model_type", "phi3-4b-4k-instruct", "--model_id_or_path", str(family_folder("phi3")),
-        "--lora_target_modules", "q_proj", "k_proj", "v_proj", "o_proj",
-    )  # fmt: skip
+        "--model_type",
+        "phi3-4b-4k-instruct",
+        "--model_id_or_path",
+        str(family_folder("phi3")),
+        "--lora_target_modules",
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "o_proj",
+    )
     for name in ("q_proj", "k_proj", "v_proj"):
         assert f"no layer `{name}`" in said
     assert "qkv_proj" in said
@@ -296,9 +303,13 @@ def test_target_that_matches_no_module(refused: Refused, family_folder: Any) -> 
 @pytest.mark.parametrize("target", ["gate_proj", "all-linear"])
 def test_target_that_reaches_fused_experts(refused: Refused, family_folder: Any, target: str) -> None:
     said = refused(
-        "--model_type", "ernie4_5-21b-a3b", "--model_id_or_path", str(family_folder("ernie4_5_moe")),
-        "--lora_target_modules", target,
-    )  # fmt: skip
+        "--model_type",
+        "ernie4_5-21b-a3b",
+        "--model_id_or_path",
+        str(family_folder("ernie4_5_moe")),
+        "--lora_target_modules",
+        target,
+    )
     assert f"`{target}` reaches the experts" in said
     assert "k_proj o_proj q_proj v_proj" in said
 
@@ -312,9 +323,16 @@ def test_full_disk(refused: Refused, good: str) -> None:
 
 def test_several_errors_at_once(refused: Refused, tmp_path: Path) -> None:
     said = refused(
-        "--model_type", "tiny-mth", "--lora_rank", "x", "--sede", "1", "--dataset", "none.jsonl",
+        "--model_type",
+        "tiny-mth",
+        "--lora_rank",
+        "x",
+        "--sede",
+        "1",
+        "--dataset",
+        "none.jsonl",
         rows_with(tmp_path, "{"),
-    )  # fmt: skip
+    )
     assert said.count("error:") == 5
     for part in ("tiny-mth", "--lora_rank", "--sede", "none.jsonl", "rows.jsonl:17"):
         assert part in said

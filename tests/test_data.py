@@ -30,9 +30,7 @@ def chat(pairs: list[tuple[str, str]], system: str | None = None) -> list[dict[s
 
 
 def rendered(pairs: list[tuple[str, str]]) -> str:
-    return "".join(
-        f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in chat(pairs)
-    )
+    return "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in chat(pairs))
 
 
 def spelled(name: str, pairs: list[tuple[str, str]], system: str | None) -> dict[str, Any]:
@@ -50,10 +48,8 @@ def spelled(name: str, pairs: list[tuple[str, str]], system: str | None) -> dict
         "alpaca": {"instruction": question, "input": "", "output": answer, "history": history, "system": system},
         "query_response": {"query": question, "response": answer, "history": history, "system": system},
         "question_answer": {"question": question, "answer": answer, "history": history, "system": system},
-        "prompt_completion": {
-            "prompt": chat(pairs, system)[:-1], "completion": chat(pairs)[-1:]
-        },
-    }  # fmt: skip
+        "prompt_completion": {"prompt": chat(pairs, system)[:-1], "completion": chat(pairs)[-1:]},
+    }
     return rows[name]
 
 
@@ -164,9 +160,20 @@ def test_system_prompt_of_the_command_line_reaches_rows_without_one(tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("rows", "ratio", "expected"),
-    [(3, None, 0), (5, None, 1), (100, None, 20), (1115, None, 64), (4000, None, 64), (20000, None, 200),
-     (100000, None, 1000), (10**6, None, 1000), (100, 0.0, 0), (100, 0.1, 10), (3, 0.01, 1)],
-)  # fmt: skip
+    [
+        (3, None, 0),
+        (5, None, 1),
+        (100, None, 20),
+        (1115, None, 64),
+        (4000, None, 64),
+        (20000, None, 200),
+        (100000, None, 1000),
+        (10**6, None, 1000),
+        (100, 0.0, 0),
+        (100, 0.1, 10),
+        (3, 0.01, 1),
+    ],
+)
 def test_validation_size(rows: int, ratio: float | None, expected: int) -> None:
     assert data.validation_size(rows, ratio) == expected
 

@@ -19,6 +19,7 @@ RANKS = [
     {"__main__"},
     {"cli"},
     {"commands"},
+    {"record"},
     {"trainers"},
     {"planning", "progress"},
     {"worker"},

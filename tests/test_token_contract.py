@@ -23,7 +23,9 @@ CONVERSATIONS = {
     "system": turns("What is 3 + 4?", "7", system="You are a careful maths tutor."),
     "several turns": turns("Hello!", "Hi.", "2 + 2?", "4", "And 3 + 3?", "6\n"),
     "several turns with system": turns("Hello!", "Hi.", "2 + 2?", "4", system="Answer briefly."),
-    "unicode": turns("小丽看一本240页的故事书。\n一共看了多少页？ 🙂 e\u0301", "$\\frac{1}{8}$ 的 240 是 30\n\n{{ans:30}}"),
+    "unicode": turns(
+        "小丽看一本240页的故事书。\n一共看了多少页？ 🙂 e\u0301", "$\\frac{1}{8}$ 的 240 是 30\n\n{{ans:30}}"
+    ),
     "jinja": turns("{{ 7 * 7 }} {% for x in y %} {# gone? #}", "{{ messages }} {% endgeneration %} {%- raw -%}"),
     "special tokens": turns("Say <|im_end|> or </s> or <|end|>.", "<|im_start|>user\n</s><|end|>\nno"),
     "white space": turns("  a\n\n\tb  ", "\n c  \n"),
@@ -79,9 +81,7 @@ def test_published_prompts_are_matched(family: str) -> None:
     golden = json.loads(shared("data/golden_prompts.json").read_text(encoding="utf-8"))
     template = chat.load(GOLDEN[family])
     for name, conversation in golden["conversations"].items():
-        text = template.render(
-            conversation["messages"], add_generation_prompt=conversation["add_generation_prompt"]
-        )
+        text = template.render(conversation["messages"], add_generation_prompt=conversation["add_generation_prompt"])
         assert text == golden["rendered"][family][name], name
 
 

@@ -79,7 +79,7 @@ def test_best_is_the_checkpoint_with_the_lowest_validation_loss(demo: dict[str, 
     best = run.best()
     assert best is not None
     assert (best["step"], best["value"]) == (lowest["step"], lowest["loss"])
-    assert os.readlink(run.path / "best") == f".best-{lowest['step']}"
+    assert str((run.path / "best").readlink()) == f".best-{lowest['step']}"
     last = run.last()
     assert last is not None
     assert last.name == f"checkpoint-{series(run, 'finished')[0]['step']}"
@@ -229,10 +229,25 @@ def test_without_any_network_at_all(tmp_path: Path) -> None:
 def gsm8k(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
     folder = tmp_path_factory.mktemp("gsm8k")
     done = swiftkit(
-        "sft", "--model_type", "tiny-math", "--dataset", str(shared("data/gsm8k_train_4000.jsonl")),
-        "--lora_dropout", "0", "--batch_size", "4", "--gradient_accumulation_steps", "2", "--max_steps", "8",
-        "--eval_steps", "4", "--dtype", "fp32", cwd=folder,
-    )  # fmt: skip
+        "sft",
+        "--model_type",
+        "tiny-math",
+        "--dataset",
+        str(shared("data/gsm8k_train_4000.jsonl")),
+        "--lora_dropout",
+        "0",
+        "--batch_size",
+        "4",
+        "--gradient_accumulation_steps",
+        "2",
+        "--max_steps",
+        "8",
+        "--eval_steps",
+        "4",
+        "--dtype",
+        "fp32",
+        cwd=folder,
+    )
     assert done.returncode == 0, done.stderr
     return the_run(folder / "output")
 
@@ -252,9 +267,12 @@ def test_losses_are_those_of_a_plain_loop(gsm8k: runs.Run) -> None:
     torch.manual_seed(config["seed"])
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     lora = LoraConfig(
-        r=config["lora_rank"], lora_alpha=config["lora_alpha"], lora_dropout=0.0,
-        target_modules=config["lora_target_modules"], task_type="CAUSAL_LM",
-    )  # fmt: skip
+        r=config["lora_rank"],
+        lora_alpha=config["lora_alpha"],
+        lora_dropout=0.0,
+        target_modules=config["lora_target_modules"],
+        task_type="CAUSAL_LM",
+    )
     model = get_peft_model(model, lora)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=config["learning_rate"], betas=(0.9, 0.95), weight_decay=0.1)
@@ -369,7 +387,15 @@ def test_a_model_under_swiftkit_models(course: Path, monkeypatch: pytest.MonkeyP
 
 def test_without_weights_and_network_the_refusal_is_quick_and_clear() -> None:
     began = time.monotonic()
-    done = swiftkit("sft", "--model_type", "qwen2_5-1_5b-instruct", "--lora_rank", "8", HF_ENDPOINT="https://192.0.2.1", MODELSCOPE_DOMAIN="192.0.2.1")  # fmt: skip
+    done = swiftkit(
+        "sft",
+        "--model_type",
+        "qwen2_5-1_5b-instruct",
+        "--lora_rank",
+        "8",
+        HF_ENDPOINT="https://192.0.2.1",
+        MODELSCOPE_DOMAIN="192.0.2.1",
+    )
     assert time.monotonic() - began < 5
     assert done.returncode == 2
     assert "no hub answers" in done.stderr
@@ -385,7 +411,9 @@ def test_every_family_trains_what_is_announced(family: str, family_folder: Any, 
     name = next(iter(models.families()[family].models))
     data = write_rows(tmp_path / "rows.jsonl", chat_rows(40))
     folder = family_folder(family)
-    done = swiftkit("sft", "--model_type", name, "--model_id_or_path", str(folder), "--dataset", str(data), "--max_steps", "1")  # fmt: skip
+    done = swiftkit(
+        "sft", "--model_type", name, "--model_id_or_path", str(folder), "--dataset", str(data), "--max_steps", "1"
+    )
     assert done.returncode == 0, done.stderr
     run = the_run(tmp_path / "output")
     (trainer,) = [event for event in series(run, "phase") if event["name"] == "trainer"]
@@ -398,12 +426,29 @@ def test_several_datasets_of_different_formats(tmp_path: Path) -> None:
     import pyarrow.parquet
 
     chats = write_rows(tmp_path / "a.jsonl", chat_rows(30))
-    (tmp_path / "b.csv").write_text("instruction,input,output\n" + "".join(f"Add,{i} and 1,{i + 1}\n" for i in range(30)))
-    (tmp_path / "c.json").write_text(json.dumps([{"conversations": [{"from": "human", "value": f"q{i}"}, {"from": "gpt", "value": "a"}]} for i in range(30)]))  # fmt: skip
-    pyarrow.parquet.write_table(pyarrow.table({"prompt": [f"p{i}" for i in range(30)], "completion": ["c"] * 30}), tmp_path / "d.parquet")  # fmt: skip
+    (tmp_path / "b.csv").write_text(
+        "instruction,input,output\n" + "".join(f"Add,{i} and 1,{i + 1}\n" for i in range(30))
+    )
+    (tmp_path / "c.json").write_text(
+        json.dumps(
+            [{"conversations": [{"from": "human", "value": f"q{i}"}, {"from": "gpt", "value": "a"}]} for i in range(30)]
+        )
+    )
+    pyarrow.parquet.write_table(
+        pyarrow.table({"prompt": [f"p{i}" for i in range(30)], "completion": ["c"] * 30}), tmp_path / "d.parquet"
+    )
     done = swiftkit(
-        "sft", "--model_type", "tiny-math", "--dataset", str(chats), "b.csv#20", "c.json", "d.parquet", "--max_steps", "1"
-    )  # fmt: skip
+        "sft",
+        "--model_type",
+        "tiny-math",
+        "--dataset",
+        str(chats),
+        "b.csv#20",
+        "c.json",
+        "d.parquet",
+        "--max_steps",
+        "1",
+    )
     assert done.returncode == 0, done.stderr
     rows = the_run(tmp_path / "output").declared()["record"]["rows"]
     assert rows == {"read": 120, "not_sampled": 10, "too_long": 0, "train": 88, "validation": 22}
@@ -411,7 +456,9 @@ def test_several_datasets_of_different_formats(tmp_path: Path) -> None:
 
 def test_plain_text_without_validation(tmp_path: Path) -> None:
     data = write_rows(tmp_path / "t.jsonl", [{"text": f"Once upon a time there were {i} apples."} for i in range(20)])
-    done = swiftkit("sft", "--model_type", "tiny-math", "--dataset", str(data), "--format", "text", "--dataset_test_ratio", "0")  # fmt: skip
+    done = swiftkit(
+        "sft", "--model_type", "tiny-math", "--dataset", str(data), "--format", "text", "--dataset_test_ratio", "0"
+    )
     assert done.returncode == 0, done.stderr
     run = the_run(tmp_path / "output")
     assert "no validation (it is turned off)" in done.stderr
@@ -424,9 +471,18 @@ def test_plain_text_without_validation(tmp_path: Path) -> None:
 
 def test_options_reach_ms_swift(tmp_path: Path) -> None:
     done = swiftkit(
-        "sft", "--model_type", "tiny-math", "--max_steps", "1", "--swift.neftune_noise_alpha", "5", "--weight-decay=0.5",
-        "--target_modules", "q_proj", "--json",
-    )  # fmt: skip
+        "sft",
+        "--model_type",
+        "tiny-math",
+        "--max_steps",
+        "1",
+        "--swift.neftune_noise_alpha",
+        "5",
+        "--weight-decay=0.5",
+        "--target_modules",
+        "q_proj",
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     arguments = json.loads((Path(told["run"]) / "args.json").read_text())
@@ -462,7 +518,7 @@ def test_a_signal_saves_and_ends_the_child_too(number: int, code: int) -> None:
     child = series(run, "started")[0]["pid"]
     assert runs.state(run) == "running"
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == code
     assert "interrupted at step" in err
     assert "Traceback" not in err
@@ -517,8 +573,16 @@ def _runs(pid: int) -> bool:
 
 def test_a_training_that_diverges_fails(tmp_path: Path) -> None:
     done = swiftkit(
-        "sft", "--model_type", "tiny-math", "--learning_rate", "1e30", "--warmup_ratio", "0", "--swift.max_grad_norm", "0"
-    )  # fmt: skip
+        "sft",
+        "--model_type",
+        "tiny-math",
+        "--learning_rate",
+        "1e30",
+        "--warmup_ratio",
+        "0",
+        "--swift.max_grad_norm",
+        "0",
+    )
     assert done.returncode == 1
     assert "diverged" in done.stderr
     assert runs.state(the_run(tmp_path / "output")) == "failed"

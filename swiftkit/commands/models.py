@@ -36,7 +36,7 @@ def run(given: Given, problems: Problems) -> int:
         return _show(name, *known[name], config)
     if config.family and config.family not in models.families():
         raise unknown("family", config.family, models.families())
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "model": name,
             "family": family.name,

@@ -6,17 +6,14 @@ import json
 import logging
 import shlex
 import signal
-import sys
 import time
-from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import yaml
 
-from swiftkit import assets, curves, events, hardware, planning, plugins, runs
+from swiftkit import curves, events, hardware, planning, plugins, record, runs
 from swiftkit.config import SftConfig
 from swiftkit.errors import FAILED, INTERRUPTED, TERMINATED, Problem, Problems
 from swiftkit.flags import Given
@@ -42,8 +39,6 @@ examples:
 
 Names of ms-swift 2, 3 and 4, TRL and Unsloth are understood where they mean the same (--per_device_train_batch_size,
 --model, --max_seq_length, --r …), with hyphens or underscores."""
-TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
-PACKAGES = ("ms-swift", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "modelscope")
 
 
 def run(given: Given, problems: Problems) -> int:
@@ -58,21 +53,21 @@ def run(given: Given, problems: Problems) -> int:
         return 0
     folder = runs.create(Path(made.config.output_dir), made.wanted.name)
     logger.info("run: %s", folder.path)
-    record = started(made)
-    _save(folder, made, record)
+    told = record.started(made)
+    record.save(folder, made, told)
     _write_rows(folder, made)
-    hashing = Thread(target=_hash_weights, args=(made, record), daemon=True)
+    hashing = Thread(target=record.hash_weights, args=(made, told), daemon=True)
     hashing.start()
     began = time.time()
     with Progress(made.steps) as progress:
         outcome = plugins.get("trainers", "ms_swift")(job(folder, made), progress.show)
     hashing.join()
-    record |= ended(folder, outcome, time.time() - began)
-    _save(folder, made, record)
+    told |= record.ended(folder, outcome, time.time() - began)
+    record.save(folder, made, told)
     if outcome.step:
         title = f"{folder.name}, rank {made.config.lora_rank}, learning rate {made.config.learning_rate:g}"
         curves.save(curves.curves(events.lived(events.read(folder.events))), title, folder.path / "curves.png")
-    return _report(folder, outcome, record, wants_json)
+    return _report(folder, outcome, told, wants_json)
 
 
 def _flag(given: Given, name: str) -> bool:
@@ -94,7 +89,7 @@ def described(made: Plan) -> list[str]:
         f"plan: {made.steps:,} steps of {made.rows_per_step} rows, "
         f"{'evaluation' if rows.validation else 'checkpoint'} every {config.eval_steps}; "
         f"{made.dtype} on {hardware.device().kind}: {made.dtype_why}"
-        + ("; gradient checkpointing" if made.checkpointing else ""),
+        + ("; gradient checkpointing" if config.gradient_checkpointing else ""),
     ]
     if made.defaults:
         own = " ".join(f"--{key} {value}" for key, value in made.defaults.items())
@@ -110,7 +105,6 @@ def arguments(made: Plan, run: Path) -> list[str]:
         made.folder.path,
         run.resolve(),
         dtype=made.dtype,
-        checkpointing=made.checkpointing,
         validates=bool(made.rows.validation),
     )
     return ms_swift.argv(options)
@@ -167,95 +161,19 @@ def _write_rows(run: Run, made: Plan) -> None:
         runs.write(folder / f"{name}.jsonl", "\n".join(lines) + "\n")
 
 
-def started(made: Plan) -> dict[str, Any]:
-    """The record of a run, as far as it is known when the training begins."""
-    folder, template = made.folder.path, assets.files("templates", ".jinja")[made.wanted.family.template]
-    learned = sum(sized.learned for sized in made.rows.train)
-    return {
-        "command": shlex.join(sys.argv),
-        "folder": str(Path.cwd()),
-        "state": "running",
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "versions": versions(),
-        "device": hardware.device().record(),
-        "dtype": f"{made.dtype}: {made.dtype_why}",
-        "model": {"folder": str(folder.resolve()), "family": made.wanted.family.name, "parameters": made.folder.parameters},
-        "sha256": {
-            "template": runs.sha256(template),
-            "config.json": runs.sha256(folder / "config.json"),
-            **{name: runs.sha256(folder / name) for name in TOKENIZER if (folder / name).is_file()},
-            **{str(path): runs.sha256(path) for path in made.rows.files},
-        },
-        "rows": made.rows.account.__dict__,
-        "tokens": {"train": made.rows.tokens, "learned": learned, "longest": made.rows.longest},
-        "trainable": made.trainable,
-        "steps": made.steps,
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python, swiftkit and what training hangs on."""
-    found = {"python": sys.version.split()[0]}
-    for name in ("swiftkit", *PACKAGES):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _hash_weights(made: Plan, record: dict[str, Any]) -> None:
-    """Hash the base model while it is being trained on: for large models this takes a while."""
-    hashes = {p.name: runs.sha256(p) for p in sorted(made.folder.path.glob("*.safetensors"))}
-    record["sha256"] = {**record["sha256"], **hashes}
-
-
-def ended(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
-    """The rest of the record."""
-    finished = next((e for e in events.read(run.events) if e["event"] == "finished"), {})
-    best = run.best()
-    return {
-        "state": outcome.state,
-        "error": outcome.error,
-        "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
-        "memory": finished.get("memory"),
-        "best": {key: best[key] for key in ("step", "metric", "value")} if best else None,
-        "last": outcome.step,
-    }
-
-
-def _save(run: Run, made: Plan, record: dict[str, Any]) -> None:
-    config = made.config.model_dump(mode="json")
-    if not (made.wanted.entry and made.wanted.entry.embedded):  # an embedded model moves with the installation
-        config["model_id_or_path"] = str(made.folder.path.resolve())
-    config["dataset"] = [absolute(name) for name in config["dataset"]]
-    config["val_dataset"] = [absolute(name) for name in config["val_dataset"]]
-    config["output_dir"] = str(Path(made.config.output_dir).resolve())
-    config = {key: value for key, value in config.items() if value is not None}
-    content = {"config": config, "record": record}
-    runs.write(run.config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-
-
-def absolute(name: str) -> str:
-    """A dataset as asked for, with a file's path made absolute, so that it means the same from everywhere."""
-    path, mark, count = name.rpartition("#") if "#" in name and not Path(name).exists() else (name, "", "")
-    return f"{Path(path).resolve()}{mark}{count}" if Path(path).is_file() else name
-
-
-def _report(run: Run, outcome: Outcome, record: dict[str, Any], wants_json: bool) -> int:
-    best, last = record["best"], run.last()
+def _report(run: Run, outcome: Outcome, told: dict[str, Any], wants_json: bool) -> int:
+    best, last = told["best"], run.last()
     if wants_json:
         result = {
             "run": str(run.path),
             "best_model_checkpoint": str(run.path / "best") if best else None,
             "last_model_checkpoint": str(last) if last else None,
-            **{key: record[key] for key in ("state", "error", "steps", "rows", "trainable", "best", "seconds")},
+            **{key: told[key] for key in ("state", "error", "steps", "rows", "trainable", "best", "seconds")},
         }
         print(json.dumps(result))
     elif last:
-        kept = f"{run.path / 'best'}" if best else "none (there was no validation)"
-        print(f"{outcome.state} at step {outcome.step} of {record['steps']} after {span(record['seconds'])}")
+        kept = str(run.path / "best") if best else "none (nothing was validated)"
+        print(f"{outcome.state} at step {outcome.step} of {told['steps']} after {span(told['seconds'])}")
         if best:
             print(f"best validation loss: {best['value']:.4f} at step {best['step']}")
         print(f"best_model_checkpoint: {kept}")

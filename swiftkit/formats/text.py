@@ -17,5 +17,7 @@ def to_messages(row: dict[str, Any]) -> list[Message]:
     if not isinstance(text, str) or not text.strip():
         raise ValueError("text is empty or no text")
     if rendered.marked(text):
-        raise ValueError("this text is a rendered chat, of which only the answers should be learned (--format rendered)")
+        raise ValueError(
+            "this text is a rendered chat, of which only the answers should be learned (--format rendered)"
+        )
     return []

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -47,7 +47,7 @@ FIXED: dict[str, Any] = {
 
 
 def arguments(
-    config: SftConfig, family: Family, folder: Path, run: Path, *, dtype: str, checkpointing: bool, validates: bool
+    config: SftConfig, family: Family, folder: Path, run: Path, *, dtype: str, validates: bool
 ) -> dict[str, Any]:
     """ms-swift's options for a resolved config (every `None` of it has been replaced).
 
@@ -57,7 +57,6 @@ def arguments(
         folder: the base model's weights.
         run: the run folder.
         dtype: bf16, fp16 or fp32.
-        checkpointing: whether activations are computed again to save memory.
         validates: whether there are validation rows.
     """
     on_cpu = hardware.device().kind == "cpu"
@@ -79,7 +78,7 @@ def arguments(
         "per_device_eval_batch_size": config.batch_size,
         "gradient_accumulation_steps": config.gradient_accumulation_steps,
         "warmup_ratio": config.warmup_ratio,
-        "gradient_checkpointing": checkpointing,
+        "gradient_checkpointing": config.gradient_checkpointing,
         "max_length": config.max_length,
         "seed": config.seed,
         "data_seed": config.seed,
@@ -112,8 +111,14 @@ def command(job: Path, processes: int) -> list[str]:
 
 def environment(job: Path) -> dict[str, str]:
     """The child's environment: it may not look for anything on a hub, since all it needs is on this machine."""
-    offline = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK")
-    added = {name: "1" for name in offline} | {VARIABLE: str(job), "PYTHONUNBUFFERED": "1"}
+    offline = (
+        "HF_HUB_OFFLINE",
+        "TRANSFORMERS_OFFLINE",
+        "HF_DATASETS_OFFLINE",
+        "HF_HUB_DISABLE_TELEMETRY",
+        "DO_NOT_TRACK",
+    )
+    added = dict.fromkeys(offline, "1") | {VARIABLE: str(job), "PYTHONUNBUFFERED": "1"}
     # ms-swift sends its tensorboard events to this folder if it is set, whatever run it belongs to.
     kept = {key: value for key, value in os.environ.items() if key != "TENSORBOARD_LOGGING_DIR"}
     return {**kept, **added}
@@ -171,10 +176,8 @@ def _signals_to(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
 
 
 def _send(child: subprocess.Popen[bytes], number: int) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def follow(path: Path, ended: Callable[[], bool]) -> Iterator[Event]:

@@ -40,7 +40,6 @@ def main(path: str) -> int:
 
 
 def _train(job: jobs.Job, main_process: bool) -> None:
-    import swift.pipelines.train  # nearly all of the time that imports take
     from datasets import Dataset
 
     jobs.phase(job, "imports")

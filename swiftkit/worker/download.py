@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def model(hub: str, hub_id: str) -> str:
@@ -26,7 +27,7 @@ def dataset(hub: str, asked: str, file: str) -> str:
     if hub == "modelscope":
         from modelscope import MsDataset
 
-        rows = MsDataset.load(hub_id, subset_name=subset or None, split=split or "train")
+        rows: Any = MsDataset.load(hub_id, subset_name=subset or None, split=split or "train")
     else:
         from datasets import load_dataset
 
@@ -42,4 +43,5 @@ def dataset(hub: str, asked: str, file: str) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps({"model": model, "dataset": dataset}[sys.argv[1]](*sys.argv[2:])))
+    kind, *words = sys.argv[1:]
+    print(json.dumps(model(*words) if kind == "model" else dataset(*words)))

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 
 def note(event, arguments):
@@ -16,11 +17,11 @@ def note(event, arguments):
     host = address[0] if isinstance(address, tuple) else address
     if host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", b"localhost", None):
         return
-    with open(os.environ["AUDIT_LOG"], "a") as log:
+    with Path(os.environ["AUDIT_LOG"]).open("a") as log:
         log.write(f"{event} {host} {' '.join(sys.argv)[:200]}\n")
 
 
 if "AUDIT_LOG" in os.environ:
-    with open(os.environ["AUDIT_LOG"], "a") as log:
+    with Path(os.environ["AUDIT_LOG"]).open("a") as log:
         log.write(f"watching {' '.join(sys.argv)[:200]}\n")
     sys.addaudithook(note)

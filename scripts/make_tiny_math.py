@@ -40,8 +40,9 @@ def tokenizer():
     made.decoder = decoders.ByteLevel()
     r = random.Random(0)
     texts = [m["content"] for _ in range(20000) for m in conversation(r)]
-    texts += [p.read_text() for p in (ROOT / "datasets").glob("*.jsonl")]
-    texts += [p.read_text() for p in sorted((ROOT / "docs").glob("*.md"))]
+    # Beyond its own problems it should know some English: this project's texts are all that is at hand.
+    for pattern in ("datasets/*.jsonl", "*.md", "docs/*.md", "swiftkit/**/*.py", "scripts/*.py"):
+        texts += [p.read_text(encoding="utf-8") for p in sorted(ROOT.glob(pattern))]
     trainer = trainers.BpeTrainer(
         vocab_size=2048, special_tokens=SPECIAL, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )

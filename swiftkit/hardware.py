@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +51,8 @@ def device() -> Device:
 
 def _gpus() -> list[tuple[str, int, float]]:
     tool = shutil.which("nvidia-smi")
-    if tool is None:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if tool is None or visible in ("", "-1") or _torch_is_for_cpu():
         return []
     query = [tool, "--query-gpu=name,memory.free,compute_cap", "--format=csv,noheader,nounits"]
     try:
@@ -57,7 +60,30 @@ def _gpus() -> list[tuple[str, int, float]]:
     except (subprocess.SubprocessError, OSError):
         return []
     rows = [line.rsplit(",", 2) for line in said.splitlines() if line.count(",") >= 2]
-    return [(name.strip(), int(free) << 20, float(capability)) for name, free, capability in rows]
+    found = [(name.strip(), int(free) << 20, float(capability)) for name, free, capability in rows]
+    named = (visible or "").split(",") if visible else []
+    return [found[int(i)] for i in named if i.isdigit() and int(i) < len(found)] or found[: len(named) or None]
+
+
+def _torch_is_for_cpu() -> bool:
+    try:
+        return version("torch").endswith("+cpu")
+    except PackageNotFoundError:
+        return False
+
+
+def processes() -> int:
+    """How many processes train together: one a GPU, or as many as `$NPROC_PER_NODE` says.
+
+    Raises:
+        SwiftkitError: the variable is no number.
+    """
+    said = os.environ.get("NPROC_PER_NODE")
+    if said is None:
+        return device().count
+    if not said.isdigit() or int(said) < 1:
+        raise SwiftkitError(f"NPROC_PER_NODE is `{said}`", "it is the number of processes that train together")
+    return int(said)
 
 
 def _cpu_flags() -> set[str]:

@@ -67,7 +67,7 @@ class Plan:
     def rows_per_step(self) -> int:
         """Training rows of one optimizer step."""
         accumulated = self.config.gradient_accumulation_steps or 1
-        return self.config.batch_size * accumulated * hardware.device().count
+        return self.config.batch_size * accumulated * hardware.processes()
 
 
 def plan(given: Given, problems: Problems) -> Plan:
@@ -151,7 +151,7 @@ def _finish(
         config = config.model_copy(update={"max_length": limit})
     stop = _stop_token(folder.path)
     rows = _rows(config, wanted, folder, read, stop, notes)
-    world = hardware.device().count
+    world = hardware.processes()
     accumulation = config.gradient_accumulation_steps or math.ceil(EFFECTIVE_BATCH / (config.batch_size * world))
     batches = math.ceil(len(rows.train) / (config.batch_size * world))
     steps = config.max_steps or math.ceil(config.num_train_epochs * math.ceil(batches / accumulation))

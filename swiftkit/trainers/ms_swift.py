@@ -127,10 +127,9 @@ def environment(job: Path) -> dict[str, str]:
 def train(job: Job, show: Callable[[Event], None]) -> Outcome:
     """Run the job to its end, hand every event to `show`; signals are passed on to the child."""
     path = job.save()
-    processes = hardware.device().count if hardware.device().kind == "cuda" else 1
     with (job.run / "swift.log").open("ab") as log:
         child = subprocess.Popen(
-            command(path, processes),
+            command(path, hardware.processes()),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

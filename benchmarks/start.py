@@ -18,9 +18,17 @@ COMMANDS = {
     "swiftkit --help": ["swiftkit", "--help"],
     "swiftkit sft --help": ["swiftkit", "sft", "--help"],
     "swiftkit models": ["swiftkit", "models"],
-    "swiftkit sft --dry_run, 1,000 rows": ["swiftkit", "sft", "--model_type", "tiny-math", "--dataset", "rows.jsonl", "--dry_run"],
+    "swiftkit sft --dry_run, 1,000 rows": [
+        "swiftkit",
+        "sft",
+        "--model_type",
+        "tiny-math",
+        "--dataset",
+        "rows.jsonl",
+        "--dry_run",
+    ],
     "swift --help": ["swift", "--help"],
-}  # fmt: skip
+}
 
 
 def main(rounds: int) -> None:

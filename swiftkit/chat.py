@@ -103,6 +103,13 @@ def _raise(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
 
 
+def stop_text(template: Template) -> str:
+    """What the template puts behind the last answer to end it, without white space."""
+    probe: list[Message] = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
+    learned = "".join(text for text, is_learned in template.parts(probe) if is_learned)
+    return learned.rpartition("!")[2].strip()
+
+
 def encode(conversations: Iterable[Sequence[Message]], template: Template, tokenizer: Tokenizer) -> Iterator[Encoded]:
     """Token ids and labels of each conversation, up to its last learned token.
 

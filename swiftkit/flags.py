@@ -233,6 +233,17 @@ def build(config: type[C], given: Given, defaults: dict[str, Any] | None = None)
         raise
 
 
+def sound_part(config: type[C], given: Given) -> C:
+    """The config of those given values that are valid, so that what hangs on them can be checked as well."""
+    values = dict(given.values)
+    while True:
+        try:
+            return config(**values)
+        except ValidationError as error:
+            for item in error.errors():
+                values.pop(str(item["loc"][0]), None)
+
+
 def _hint(config: type[Config], name: str) -> str | None:
     info = config.model_fields.get(name)
     return info.description if info else None

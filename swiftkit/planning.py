@@ -13,7 +13,7 @@ from typing import Any
 from swiftkit import chat, data, hardware, lora, models, sources, tokenization, weights
 from swiftkit.config import SftConfig
 from swiftkit.errors import Problems, SwiftkitError
-from swiftkit.flags import Given, build
+from swiftkit.flags import Given, build, sound_part
 from swiftkit.schema import Example
 
 logger = logging.getLogger(__name__)
@@ -85,13 +85,13 @@ def plan(given: Given, problems: Problems) -> Plan:
     defaults = {key: value for key, value in defaults.items() if key not in given.values}
     with problems.collect():
         config = build(SftConfig, given, defaults)
-    asked = config or SftConfig()
+    asked = config or sound_part(SftConfig, given)
     folder: weights.Folder | None = None
     if wanted:
         with problems.collect():
             path = weights.locate(wanted)
             folder = weights.inspect(path, wanted.family, trust_remote_code=asked.trust_remote_code)
-    datasets = asked.dataset or _listed(given.values.get("dataset")) or [_default_dataset(wanted)]
+    datasets = asked.dataset or [_default_dataset(wanted)]
     train, files = _examples(datasets, asked, problems)
     validation, more = _examples(asked.val_dataset, asked, problems)
     chosen: list[lora.Layer] = []
@@ -108,10 +108,6 @@ def plan(given: Given, problems: Problems) -> Plan:
     return _finish(
         config.model_copy(update=resolved), wanted, folder, (train, validation, files + more), chosen, defaults
     )
-
-
-def _listed(value: Any) -> list[str]:
-    return [str(v) for v in value] if isinstance(value, list) else [str(value)] if value else []
 
 
 def _default_dataset(wanted: models.Wanted | None) -> str:
@@ -190,11 +186,14 @@ def _rows(
             f"{folder.path}: the tokenizer has {tokenizer.get_vocab_size():,} tokens, the model {vocabulary:,}",
             "tokenizer and weights are not of the same model",
         )
+    template = chat.load(wanted.family.template)
+    suffix = chat.stop_text(template)
+    if len(tokenizer.encode(suffix, add_special_tokens=False).ids) > 1:
+        notes.append(f"this tokenizer has no token for `{suffix}`, with which answers end: they may run on")
 
     def sized(made: list[Example]) -> list[data.Sized]:
         chats = [e for e in made if e.text is None]
         texts = [e for e in made if e.text is not None]
-        template = chat.load(wanted.family.template)
         measured = data.measure(chats, chat.encode([e.messages for e in chats], template, tokenizer))
         return measured + data.measure(texts, chat.encode_text([e.text or "" for e in texts], tokenizer, stop))
 

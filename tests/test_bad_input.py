@@ -338,6 +338,12 @@ def test_several_errors_at_once(refused: Refused, tmp_path: Path) -> None:
         assert part in said
 
 
+def test_an_error_does_not_hide_what_hangs_on_the_other_flags(refused: Refused, tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "text.jsonl", [{"text": f"Once upon a time {i}"} for i in range(9)])
+    said = refused(*TINY, "--dataset", str(path), "--format", "text", "--lora_rank", "x")
+    assert said.count("error:") == 1
+
+
 @pytest.mark.parametrize(
     ("option", "value", "reason"),
     [

@@ -44,12 +44,11 @@ Names of ms-swift 2, 3 and 4, TRL and Unsloth are understood where they mean the
 def run(given: Given, problems: Problems) -> int:
     """Train; returns the exit code."""
     made = planning.plan(given, problems)
-    wants_json, dry = bool(_flag(given, "json")), bool(_flag(given, "dry_run"))
     for line in described(made):
         logger.info("%s", line)
     planning.check_disk(made)
-    if dry:
-        _print_dry(made, wants_json)
+    if made.config.dry_run:
+        _print_dry(made)
         return 0
     folder = runs.create(Path(made.config.output_dir), made.wanted.name)
     logger.info("run: %s", folder.path)
@@ -67,11 +66,7 @@ def run(given: Given, problems: Problems) -> int:
     if outcome.step:
         title = f"{folder.name}, rank {made.config.lora_rank}, learning rate {made.config.learning_rate:g}"
         curves.save(curves.curves(events.lived(events.read(folder.events))), title, folder.path / "curves.png")
-    return _report(folder, outcome, told, wants_json)
-
-
-def _flag(given: Given, name: str) -> bool:
-    return str(given.values.get(name, "false")).lower() in ("true", "1", "yes", "on")
+    return _report(folder, outcome, told, made.config.json_)
 
 
 def described(made: Plan) -> list[str]:
@@ -110,11 +105,11 @@ def arguments(made: Plan, run: Path) -> list[str]:
     return ms_swift.argv(options)
 
 
-def _print_dry(made: Plan, wants_json: bool) -> None:
+def _print_dry(made: Plan) -> None:
     config = made.config.model_dump(mode="json")
     argv = arguments(made, Path(made.config.output_dir) / made.wanted.name / "v0-dry-run")
     rows = made.rows.account.__dict__
-    if wants_json:
+    if made.config.json_:
         print(json.dumps({"config": config, "ms_swift": argv, "rows": rows, "steps": made.steps}))
         return
     print(yaml.safe_dump({"config": config, "rows": rows, "steps": made.steps}, sort_keys=False, allow_unicode=True))
@@ -124,7 +119,6 @@ def _print_dry(made: Plan, wants_json: bool) -> None:
 def job(run: Run, made: Plan) -> Job:
     """The job file's content."""
     account, config = made.rows.account, made.config
-    text = made.rows.train[0].example.text is not None
     summary = {
         "steps": made.steps,
         "model": made.wanted.name,
@@ -136,7 +130,7 @@ def job(run: Run, made: Plan) -> Job:
     return Job(
         run=run.path.resolve(),
         argv=arguments(made, run.path),
-        template=None if text else made.wanted.family.template,
+        template=made.wanted.family.template,
         swift_template=made.wanted.family.swift.template,
         stop=made.stop,
         summary=summary,

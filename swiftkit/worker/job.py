@@ -22,7 +22,7 @@ class Job:
     Attributes:
         run: the run folder.
         argv: ms-swift's command line.
-        template: name of the chat template in `templates/`; None for plain text.
+        template: name of the chat template in `templates/`.
         swift_template: ms-swift's own template of the family, for its stop words.
         stop: the stop token, which ends plain text.
         summary: what the event `started` says.
@@ -34,7 +34,7 @@ class Job:
 
     run: Path
     argv: list[str]
-    template: str | None
+    template: str
     swift_template: str
     stop: str
     summary: dict[str, Any]

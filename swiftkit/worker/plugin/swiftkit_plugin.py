@@ -48,7 +48,7 @@ class SwiftkitTemplate(Template):
 
     def _tokens(self, row: dict[str, Any]) -> Encoded:
         tokenizer = self.tokenizer._tokenizer
-        if JOB.template is None:
+        if row.get("text") is not None:
             return next(chat.encode_text([row["text"]], tokenizer, JOB.stop))
         return next(chat.encode([row["messages"]], chat.load(JOB.template), tokenizer))
 

@@ -37,16 +37,20 @@ def cached_model(hub_id: str) -> Path | None:
     # ModelScope writes dots of a name as three underscores.
     for spelled in (name, name.replace(".", "___")):
         for top in (_modelscope_cache() / "models", _modelscope_cache()):
-            folder = top / organisation / spelled
-            if (folder / "config.json").is_file():
-                return folder
+            if _begun(top / organisation / spelled):
+                return top / organisation / spelled
     repository = _huggingface_cache() / f"models--{organisation}--{name}"
     main = repository / "refs" / "main"
     if main.is_file():
         folder = repository / "snapshots" / main.read_text(encoding="utf-8").strip()
-        if (folder / "config.json").is_file():
+        if _begun(folder):
             return folder
     return None
+
+
+def _begun(folder: Path) -> bool:
+    """Whether weights are there at all; a download that broke off before them is begun anew."""
+    return (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
 
 
 def _hosts() -> dict[str, str]:

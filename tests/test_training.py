@@ -496,8 +496,9 @@ def test_options_reach_ms_swift(tmp_path: Path) -> None:
 # --- ends that nobody wants ----------------------------------------------------------------------------------------
 
 
-def start(*words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([*SWIFTKIT, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(*words: str, **env: str) -> subprocess.Popen[str]:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([*SWIFTKIT, *words], env={**os.environ, **env}, **pipes)
 
 
 def wait_for(run: Any, kind: str, seconds: float = 120) -> runs.Run:
@@ -509,6 +510,27 @@ def wait_for(run: Any, kind: str, seconds: float = 120) -> runs.Run:
                 return found
         time.sleep(0.1)
     raise AssertionError(f"no event `{kind}` within {seconds} s")
+
+
+def test_two_processes_train_together_and_stop_together() -> None:
+    """torchrun and gloo on CPU: what several GPUs do, without the GPUs."""
+    done = swiftkit("sft", "--model_type", "tiny-math", "--max_steps", "4", "--batch_size", "4", NPROC_PER_NODE="2")
+    assert done.returncode == 0, done.stderr
+    run = the_run(Path("output"))
+    assert [event["step"] for event in series(run, "step")] == [1, 2, 3, 4]
+    assert len(series(run, "started")) == len(series(run, "finished")) == 1
+    record = run.declared()
+    assert record["config"]["gradient_accumulation_steps"] == 2, "2 processes * 4 rows * 2 = 16"
+    assert run.best() is not None
+    shutil.rmtree("output")
+    process = start("sft", "--model_type", "tiny-math", "--num_train_epochs", "50", NPROC_PER_NODE="2")
+    run = wait_for(process, "step")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 130, err
+    assert runs.state(run) == "interrupted"
+    assert run.last() is not None
+    assert not _runs(series(run, "started")[0]["pid"])
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -585,6 +607,7 @@ def test_a_training_that_diverges_fails(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "diverged" in done.stderr
+    assert "NaN" not in the_run(tmp_path / "output").events.read_text()
     assert runs.state(the_run(tmp_path / "output")) == "failed"
     assert sys.stdin is not None
 

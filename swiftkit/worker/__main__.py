@@ -40,6 +40,8 @@ def main(path: str) -> int:
 
 
 def _train(job: jobs.Job, main_process: bool) -> None:
+    from swift.pipelines.train.sft import sft_main  # nearly all of the time that a start takes
+
     from datasets import Dataset
 
     jobs.phase(job, "imports")
@@ -49,8 +51,6 @@ def _train(job: jobs.Job, main_process: bool) -> None:
             with (job.data / f"{name}.jsonl").open(encoding="utf-8") as stream:
                 Dataset.from_list([json.loads(line) for line in stream]).save_to_disk(target)
     jobs.wait_for_data(job)
-    from swift import sft_main
-
     sft_main(job.argv)
 
 

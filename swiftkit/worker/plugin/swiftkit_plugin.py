@@ -11,6 +11,7 @@ import atexit
 import math
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -61,6 +62,7 @@ class Recorder(TrainerCallback):
         self.best = math.inf
         self.latest: tuple[int, float] | None = None
         self.stop: str | None = None
+        self.asked = math.inf  # when the first signal came
         self.parent = os.getppid()
         self.writes = args.process_index == 0
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -68,9 +70,11 @@ class Recorder(TrainerCallback):
         self._tell("phase", name="model")
 
     def _signal(self, number: int, frame: FrameType | None) -> None:
-        if self.stop:  # the second time: at once
+        # The second time: at once. Not what torchrun sends on to its processes, which follows on the heels.
+        if time.monotonic() > self.asked + 2:
             raise KeyboardInterrupt
-        self.stop = "interrupted"
+        self.asked = min(self.asked, time.monotonic())
+        self.stop = self.stop or "interrupted"
 
     def _tell(self, event: str, **values: Any) -> None:
         if self.writes:
@@ -85,17 +89,25 @@ class Recorder(TrainerCallback):
         """A step's loss."""
         if not logs or "loss" not in logs:
             return
+        if not self._finite("loss", logs["loss"], state, control):
+            return
         tokens = round(state.global_step * JOB.rows_per_step * JOB.mean_tokens)
         kept = {key: logs[key] for key in ("loss", "grad_norm", "learning_rate") if key in logs}
         self._tell("step", step=state.global_step, epoch=round(state.epoch or 0, 4), tokens=tokens, **kept)
-        if not math.isfinite(logs["loss"]):
-            self.stop = self.stop or f"diverged: the loss of step {state.global_step} is {logs['loss']}"
-            control.should_training_stop = True
+
+    def _finite(self, what: str, value: float, state: Any, control: Any) -> bool:
+        """Whether a loss is a number; if not, the training ends (and the events stay valid JSON)."""
+        if math.isfinite(value):
+            return True
+        self.stop = self.stop or f"diverged: the {what} of step {state.global_step} is {value}; lower --learning_rate"
+        control.should_training_stop = True
+        return False
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
         """A validation loss; whether it is the best is known when its checkpoint is saved."""
-        self.latest = (state.global_step, metrics["eval_loss"])
-        self._tell("eval", step=state.global_step, loss=metrics["eval_loss"])
+        if self._finite("validation loss", metrics["eval_loss"], state, control):
+            self.latest = (state.global_step, metrics["eval_loss"])
+            self._tell("eval", step=state.global_step, loss=metrics["eval_loss"])
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A checkpoint; copied to a place of its own when its validation loss is the lowest so far."""
@@ -113,6 +125,8 @@ class Recorder(TrainerCallback):
         """Save and stop when a signal asked for it, or when the parent is gone."""
         if os.getppid() != self.parent:
             self.stop = self.stop or "interrupted"
+        if args.world_size > 1:
+            self.stop = _agreed(self.stop)
         if self.stop:
             control.should_save = self.stop == "interrupted"
             control.should_training_stop = True
@@ -125,6 +139,15 @@ class Recorder(TrainerCallback):
             self._tell("failed", step=state.global_step, error=self.stop)
         else:
             self._tell("finished", step=state.global_step, memory=_memory())
+
+
+def _agreed(stop: str | None) -> str | None:
+    """The same reason to stop in all processes, since one that leaves alone lets the others wait for ever."""
+    import torch.distributed
+
+    reasons: list[str | None] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(reasons, stop)
+    return next((reason for reason in reasons if reason), None)
 
 
 def _memory() -> dict[str, int]:

@@ -97,7 +97,13 @@ def _cpu_flags() -> set[str]:
 
 
 def precision(asked: str) -> tuple[str, str]:
-    """The precision to compute in (bf16, fp16, fp32) and the reason, for `--dtype`."""
+    """The precision to compute in (bf16, fp16, fp32) and the reason, for `--dtype`.
+
+    Raises:
+        SwiftkitError: fp16 without a GPU.
+    """
+    if asked == "fp16" and device().kind == "cpu":
+        raise SwiftkitError("--dtype fp16 needs a GPU", "on a CPU train in bf16 or fp32 (--dtype auto chooses)")
     if asked != "auto":
         return asked, "asked for"
     found = device()

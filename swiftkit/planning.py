@@ -86,6 +86,8 @@ def plan(given: Given, problems: Problems) -> Plan:
     with problems.collect():
         config = build(SftConfig, given, defaults)
     asked = config or sound_part(SftConfig, given)
+    with problems.collect():
+        hardware.precision(asked.dtype)
     folder: weights.Folder | None = None
     if wanted:
         with problems.collect():
@@ -162,9 +164,19 @@ def _finish(
     made = Plan(
         config.model_copy(update=resolved), wanted, folder, rows, chosen, dtype, why, steps, stop, defaults, notes
     )
+    plain, checkpointed = hardware.training_memory(
+        folder.config, folder.parameters, made.trainable, config.batch_size * rows.longest, dtype
+    )
+    free = hardware.device().memory
     if config.gradient_checkpointing is None:
-        needed = made.config.model_copy(update={"gradient_checkpointing": _needs_checkpointing(made)})
-        made = replace(made, config=needed)
+        saving = made.config.model_copy(update={"gradient_checkpointing": plain > MEMORY_SHARE * free})
+        made = replace(made, config=saving)
+    needed = checkpointed if made.config.gradient_checkpointing else plain
+    if needed > free:
+        notes.append(
+            f"about {needed / 1e9:.1f} GB of memory are needed, {free / 1e9:.1f} GB are free: this may not fit; "
+            "lower --batch_size or --max_length"
+        )
     return made
 
 
@@ -221,12 +233,6 @@ def _stop_token(folder: Path) -> str:
     file = folder / "tokenizer_config.json"
     value = json.loads(file.read_text(encoding="utf-8")).get("eos_token") if file.is_file() else None
     return str(value["content"] if isinstance(value, dict) else value or "")
-
-
-def _needs_checkpointing(made: Plan) -> bool:
-    tokens = made.config.batch_size * made.rows.longest
-    needed, _ = hardware.training_memory(made.folder.config, made.folder.parameters, made.trainable, tokens, made.dtype)
-    return needed > MEMORY_SHARE * hardware.device().memory
 
 
 def check_disk(made: Plan) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from conftest import chat_rows, write_rows
 
+from swiftkit import hardware
 from swiftkit.cli import main
 
 TINY = ("--model_type", "tiny-math")
@@ -312,6 +313,11 @@ def test_target_that_reaches_fused_experts(refused: Refused, family_folder: Any,
     )
     assert f"`{target}` reaches the experts" in said
     assert "k_proj o_proj q_proj v_proj" in said
+
+
+def test_fp16_without_a_gpu(refused: Refused) -> None:
+    if hardware.device().kind == "cpu":
+        assert "--dtype fp16 needs a GPU" in refused(*TINY, "--dtype", "fp16")
 
 
 def test_full_disk(refused: Refused, good: str) -> None:

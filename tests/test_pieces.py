@@ -128,13 +128,10 @@ def test_running_mean_of_a_straight_line_is_the_line() -> None:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A real outside package on the path, with entry points."""
+    """A real outside package on the path: the example of CONTRIBUTING.md, with entry points."""
     (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "tickets.py").write_text(
-        "COLUMNS = ('ticket', 'reply')\n"
-        "def to_messages(row):\n"
-        "    return [{'role': 'user', 'content': row['ticket']}, {'role': 'assistant', 'content': row['reply']}]\n"
-    )
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (tmp_path / "site" / "tickets.py").write_text(guide.split("```python\n")[1].split("```")[0])
     info = tmp_path / "site" / "tickets-1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tickets\nVersion: 1\n")
@@ -188,6 +185,20 @@ def test_memory_estimate_grows_with_what_it_should() -> None:
     assert 5e9 < plain < 20e9  # Qwen2.5-1.5B with a row of 2,048 tokens is known to fit into 16 GB
     assert hardware.training_memory(config, 1_540_000_000, 9_000_000, 4096, "bf16")[0] > plain
     assert hardware.training_memory(config, 1_540_000_000, 9_000_000, 2048, "fp32")[0] > plain
+
+
+def test_too_little_memory_saves_activations_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    from swiftkit import flags, planning
+    from swiftkit.errors import Problems
+
+    given = flags.Given({"model_type": "tiny-math", "batch_size": "64"})
+    plain = planning.plan(given, Problems())
+    assert plain.config.gradient_checkpointing is False
+    small = hardware.Device("cpu", "small", 1, 10 << 20, False, "a test")
+    monkeypatch.setattr(hardware, "device", lambda: small)
+    made = planning.plan(given, Problems())
+    assert made.config.gradient_checkpointing is True
+    assert any("this may not fit" in note for note in made.notes)
 
 
 def test_a_run_stays_within_its_disk_estimate(tmp_path: Path) -> None:

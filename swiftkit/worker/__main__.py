@@ -28,9 +28,11 @@ def main(path: str) -> int:
         events.append(job.events, "started", pid=me.pid, pid_started=me.create_time(), **job.summary)
     try:
         _train(job, main_process)
-    except BaseException as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # argparse in ms-swift leaves by SystemExit
         traceback.print_exc()
-        if main_process and not isinstance(error, SystemExit | KeyboardInterrupt):
+        if main_process and isinstance(error, KeyboardInterrupt):
+            events.append(job.events, "interrupted")
+        elif main_process:
             events.append(job.events, "failed", error=f"{type(error).__name__}: {error}")
         return 1
     finally:

@@ -8,6 +8,7 @@ attributes of ms-swift, undone at exit, because ms-swift runs code from a model 
 from __future__ import annotations
 
 import atexit
+import gc
 import math
 import os
 import signal
@@ -84,6 +85,9 @@ class Recorder(TrainerCallback):
         """The trainer is ready."""
         trained = sum(p.numel() for p in self.trainer.model.parameters() if p.requires_grad)
         self._tell("phase", name="trainer", trainable=trained, steps=state.max_steps)
+        # ms-swift collects garbage at every evaluation. What the imports left behind is half a million objects that
+        # stay for good; frozen, they are not walked each time (0.25 s of an evaluation of 0.36 s on a small model).
+        gc.freeze()
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
         """A step's loss."""

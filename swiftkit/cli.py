@@ -8,7 +8,7 @@ import sys
 import traceback
 from importlib import import_module
 
-from swiftkit import __version__, flags, log
+from swiftkit import __version__, flags, helptext, log
 from swiftkit.errors import BUG, INTERRUPTED, Problems, SwiftkitError, nearest
 
 # Name to one line of help; `swiftkit/commands/<name>.py` is imported when it is called.
@@ -52,12 +52,11 @@ def _dispatch(words: list[str]) -> int:
     if name not in COMMANDS:
         raise SwiftkitError(f"there is no command `{name}`", nearest(name, COMMANDS))
     command = import_module(f"swiftkit.commands.{name}")
-    parser = flags.parser(name, command.CONFIG, command.EPILOG)
-    problems = Problems()
     if {"-h", "--help"} & set(rest):
-        parser.print_help()
+        helptext.parser(name, command.CONFIG, command.EPILOG, flags.PROJECT_FILE).print_help()
         return 0
-    given = flags.read(command.CONFIG, parser, rest, problems)
+    problems = Problems()
+    given = flags.read(command.CONFIG, rest, problems)
     code: int = command.run(given, problems)
     return code
 

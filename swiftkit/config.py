@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,17 @@ def flag(
     return Field(default, description=help, json_schema_extra=extra, **constraints)
 
 
+def kind(info: FieldInfo) -> Any:
+    """What a field holds: bool, int, float, str, list or a Literal; `X | None` counts as X."""
+    inner = get_args(info.annotation)
+    wanted = next(t for t in inner if t is not type(None)) if type(None) in inner else info.annotation
+    return list if get_origin(wanted) is list else wanted
+
+
 class Config(BaseModel):
     """Base of every command's options: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     json_: bool = flag(
         False, "Print the result as one JSON object.", "Output", alias="json", exclude=True, shown="false"
@@ -61,6 +69,11 @@ class Config(BaseModel):
             if isinstance(extra, dict):
                 found[field.alias or name] = extra["flag"]  # type: ignore[assignment]
         return found
+
+    @classmethod
+    def field(cls, name: str) -> FieldInfo:
+        """The field behind a canonical flag name."""
+        return next(info for key, info in cls.model_fields.items() if (info.alias or key) == name)
 
     @classmethod
     def canonical(cls) -> dict[str, str]:
@@ -100,10 +113,19 @@ class ModelOptions(Config):
 
     @model_validator(mode="before")
     @classmethod
+    def _swift_targets(cls, given: Any) -> Any:
+        """ms-swift 2 says DEFAULT or AUTO for the model's own targets, and ALL for all linear layers."""
+        short: dict[tuple[str, ...], list[str]] = {("DEFAULT",): [], ("AUTO",): [], ("ALL",): ["all-linear"]}
+        if isinstance(given, dict) and isinstance(targets := given.get("lora_target_modules"), list):
+            return given | {"lora_target_modules": short.get(tuple(map(str, targets)), targets)}
+        return given
+
+    @model_validator(mode="before")
+    @classmethod
     def _swift_dtypes(cls, given: Any) -> Any:
         long = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32", "AUTO": "auto"}
-        if isinstance(given, dict) and given.get("dtype") in long:
-            return given | {"dtype": long[given["dtype"]]}
+        if isinstance(given, dict) and isinstance(given.get("dtype"), str):
+            return given | {"dtype": long.get(given["dtype"], given["dtype"])}
         return given
 
 
@@ -193,7 +215,7 @@ class SftConfig(ModelOptions):
         "use_gradient_checkpointing",
         shown="where the memory estimate asks for it",
     )
-    seed: int = flag(42, "Seed of split, order, dropout and adapter.", "Training", "data_seed", ge=0)
+    seed: int = flag(42, "Seed of split, order, dropout and adapter.", "Training", "data_seed", ge=0, lt=2**32)
 
     output_dir: str = flag("output", "Folder of all runs.", "Output", metavar="FOLDER")
     swift: dict[str, Any] = Field(default={}, description="Further ms-swift options, given as --swift.<name> <value>.")

@@ -75,7 +75,9 @@ def examples(rows: sources.Rows, format: str | None, system: str | None) -> list
     problems, made, ignored = Problems(), [], set()
     for place, row in rows.rows:
         missing = [column for column in columns if column not in row]
-        lost = [column for column in MEANINGFUL if column not in known and row.get(column)]
+        lost = [c for c in MEANINGFUL if c not in known and row.get(c) not in (None, "", [], {})]
+        if isinstance(row.get("label"), bool):  # KTO: whether the answer is a good one
+            lost.append("label")
         if missing:
             problems.add(f"{place}: no `{missing[0]}`; format `{name}` needs it. The row has {_listed(row)}")
         elif lost:
@@ -98,7 +100,12 @@ def recognise(row: dict[str, Any], place: str) -> str:
     Raises:
         SwiftkitError: none, or several; says which columns were seen and which formats exist.
     """
-    formats = {name: getattr(plugins.module("formats", name), "COLUMNS", ()) for name in plugins.names("formats")}
+    formats = {}
+    for name in plugins.names("formats"):
+        try:
+            formats[name] = getattr(plugins.module("formats", name), "COLUMNS", ())
+        except SwiftkitError as error:  # somebody's broken package should not stop the others
+            logger.warning("passed over: %s", error)
     matching = [name for name, columns in formats.items() if columns and set(columns) <= set(row)]
     if "text" in matching:
         from swiftkit.formats import rendered
@@ -192,23 +199,24 @@ def split(made: list[Sized], size: int, seed: int) -> tuple[list[Sized], list[Si
     """Training and validation examples, in their order; at most `size` of the latter.
 
     Rows with the same questions stay together, so that no question stands on both sides. Which groups go to
-    validation hangs on their content and the seed only, not on the order or number of the other rows.
+    validation hangs on the questions and the seed, not on the order of the rows.
     """
     groups: dict[str, list[int]] = {}
     for index, sized in enumerate(made):
-        groups.setdefault(_key(sized.example, seed), []).append(index)
+        groups.setdefault(key(sized.example, seed), []).append(index)
     chosen: set[int] = set()
     room = min(size, len(made) - 1)
-    for key in sorted(groups):
-        if len(chosen) + len(groups[key]) <= room:
-            chosen.update(groups[key])
+    for _, group in sorted(groups.items()):
+        if len(chosen) + len(group) <= room:
+            chosen.update(group)
     return (
         [sized for index, sized in enumerate(made) if index not in chosen],
         [sized for index, sized in enumerate(made) if index in chosen],
     )
 
 
-def _key(example: Example, seed: int) -> str:
+def key(example: Example, seed: int = 0) -> str:
+    """Hash of what an example asks (of its text, if it is plain text), white space aside."""
     asked = [m["content"].split() for m in example.messages if m["role"] == "user"]
     content = json.dumps([seed, asked or (example.text or "").split()], ensure_ascii=False)
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()

@@ -4,7 +4,7 @@
 |---|---|
 | started | pid, pid_started, steps (planned), and what the run consists of |
 | phase | name, of the part of the start that is now done |
-| step | step, epoch, loss, grad_norm, learning_rate, tokens (so far) |
+| step | step, epoch, loss, grad_norm, learning_rate, tokens (so far, by the average of the rows) |
 | eval | step, loss |
 | saved | step, path |
 | best | step, loss |
@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +39,10 @@ def read(path: Path) -> Iterator[Event]:
     with path.open(encoding="utf-8") as stream:
         for line in stream:
             if line.endswith("\n"):
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError:
-                    continue
+                with suppress(json.JSONDecodeError):
+                    event = json.loads(line)
+                    if isinstance(event, dict) and "event" in event:
+                        yield event
 
 
 def lived(events: Iterator[Event]) -> list[Event]:

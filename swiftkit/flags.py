@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from swiftkit import passthrough
-from swiftkit.config import Config, SftConfig
+from swiftkit.config import Config, SftConfig, kind
 from swiftkit.errors import Problems, SwiftkitError, nearest
 
 C = TypeVar("C", bound=Config)
 PROJECT_FILE = "swiftkit.yaml"
+TRUE_OR_FALSE = {"true", "false", "1", "0", "yes", "no", "on", "off"}
 
 
 @dataclass
@@ -26,132 +26,158 @@ class Given:
     values: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
 
-    def put(self, name: str, value: Any, origin: str) -> None:
-        """Set `name`, over what a weaker layer has set."""
-        if name == "swift":
-            value = {**self.values.get("swift", {}), **value}
-        self.values[name] = value
-        self.origin[name] = origin
+    def under(self, weaker: Given) -> Given:
+        """This over what a weaker layer has given."""
+        values = {**weaker.values, **self.values}
+        if "swift" in values:
+            values["swift"] = {**weaker.values.get("swift", {}), **self.values.get("swift", {})}
+        return Given(values, {**weaker.origin, **self.origin})
 
 
-class Parser(argparse.ArgumentParser):
-    """argparse without abbreviations, whose errors are swiftkit's."""
+class Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, to which a key that stands twice is an error."""
 
-    def __init__(self, prog: str, description: str | None, epilog: str, usage: str) -> None:
-        super().__init__(prog, usage, description, epilog, formatter_class=Help, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing usage."""
-        raise SwiftkitError(message.replace("argument ", "", 1), f"`{self.prog} --help` lists every flag")
-
-
-class Help(argparse.RawDescriptionHelpFormatter):
-    """Shows the canonical name of a flag only, and its default behind its help."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=34, width=100)
-
-    def _format_action_invocation(self, action: argparse.Action) -> str:
-        if not action.option_strings or isinstance(action, argparse._HelpAction):
-            return super()._format_action_invocation(action)
-        value = self._format_args(action, action.metavar if isinstance(action.metavar, str) else "VALUE")
-        return f"{action.option_strings[0]} {value}".rstrip()
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """As the safe loader does."""
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.MarkedYAMLError(problem=f"the key `{key}` stands twice", problem_mark=node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
-def parser(command: str, config: type[Config], epilog: str) -> Parser:
-    """The command line of `config`, grouped as its fields are."""
-    made = Parser(
-        prog=f"swiftkit {command}",
-        description=config.__doc__,
-        epilog=epilog,
-        usage=f"swiftkit {command} [--flag value ...]",
-    )
-    groups: dict[str, Any] = {}
-    fields = {info.alias or name: info for name, info in config.model_fields.items()}
-    for name, declared in sorted(config.flags().items(), key=lambda item: item[1].group == "Output"):
-        if declared.group not in groups:
-            groups[declared.group] = made.add_argument_group(declared.group)
-        group = groups[declared.group]
-        info = fields[name]
-        spellings = [f"--{spelling}" for spelling in (name, *declared.aliases)]
-        if declared.positional:
-            group.add_argument(name, nargs="*", metavar=declared.metavar, help=info.description)
-            continue
-        group.add_argument(
-            *spellings,
-            dest=name,
-            default=argparse.SUPPRESS,
-            help=f"{info.description} [{declared.default or _shown(info)}]".replace("%", "%%"),
-            **_arity(info, declared.metavar),
-        )
-    groups["Output"].add_argument(
-        "--config",
-        metavar="FILE",
-        default=argparse.SUPPRESS,
-        help="YAML file with the same names as the flags; a run's run.yaml repeats that run. "
-        f"[{PROJECT_FILE} in this folder, if there is one]",
-    )
-    if "swift" in config.model_fields:
-        made.add_argument_group("Further options of ms-swift").add_argument(
-            "--swift.NAME",
-            dest="_",
-            metavar="VALUE",
-            default=argparse.SUPPRESS,
-            help="Any ms-swift 4.6 option that swiftkit does not set itself.",
-        )
-    return made
-
-
-def _shown(info: FieldInfo) -> str:
-    default = info.get_default()
-    return str(default).lower() if isinstance(default, bool) else f"{default}"
-
-
-def _kinds(info: FieldInfo) -> tuple[Any, ...]:
-    """The types of a field, `X | None` opened up."""
-    annotation = info.annotation
-    inner = get_args(annotation)
-    return inner if type(None) in inner else (annotation,)
-
-
-def _arity(info: FieldInfo, metavar: str | None) -> dict[str, Any]:
-    kinds = _kinds(info)
-    if bool in kinds:
-        return {"nargs": "?", "const": "true", "metavar": metavar or "true|false"}
-    if any(get_origin(kind) is list for kind in kinds):
-        return {"nargs": "+", "metavar": metavar or "VALUE"}
-    if any(str(kind).startswith("typing.Literal") for kind in kinds):
-        return {"metavar": "|".join(map(str, get_args(kinds[0])))}
-    name = {int: "N", float: "X"}.get(kinds[0], "VALUE")
-    return {"metavar": metavar or name}
-
-
-def read(config: type[C], made: Parser, argv: list[str], problems: Problems) -> Given:
+def read(config: type[Config], argv: list[str], problems: Problems) -> Given:
     """Everything the user gave: `swiftkit.yaml` (unless `--config` names a file), then flags.
 
-    Names nobody knows and files that cannot be read go to `problems`.
+    Names nobody knows, values that are missing, and files that cannot be read go to `problems`.
     """
-    typed, rest = made.parse_known_args([_underscored(word) for word in argv])
-    flags: dict[str, Any] = vars(typed)
-    given = Given()
-    named = flags.pop("config", None)
-    path = Path(named) if named else Path(PROJECT_FILE)
-    if named or path.is_file():
-        with problems.collect():
-            _read_file(path, config, given, problems, named=bool(named))
-    for name, value in flags.items():
-        given.put(name, value, f"--{name}")
+    typed = Layer(config, problems, "--")
+    named: str | None = None
+    for name, values in words(config, argv):
+        if name == "config":
+            named = values[0] if values else None
+            if not values:
+                problems.add("--config needs a value", "the name of a YAML file")
+        elif name:
+            typed.flag(name, values)
+        else:
+            for value in values:
+                problems.add(f"unexpected argument `{value}`", "flags are written --name value")
+    path = Path(named).expanduser() if named else Path(PROJECT_FILE)
+    if not named and not path.is_file():
+        return typed.given
+    filed = Layer(config, problems, f"{path}: ")
     with problems.collect():
-        _read_rest(rest, config, given, problems)
-    return given
+        elsewhere = set() if named else _of_other_commands()
+        for key, value in _content(path).items():
+            filed.entry(str(key).replace("-", "_"), value, elsewhere)
+    return typed.given.under(filed.given)
 
 
-def _underscored(word: str) -> str:
-    """`--lora-rank=8` as `--lora_rank=8`; values are left alone."""
-    if not word.startswith("--"):
-        return word
-    name, equals, value = word.partition("=")
-    return "--" + name[2:].replace("-", "_") + equals + value
+def words(config: type[Config], argv: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """The words of a command line in groups: a flag's name (underscores, no dashes; empty for none) and its values."""
+    names, free = config.canonical(), [n for n, flag in config.flags().items() if flag.positional]
+    position = 0
+    loose: list[str] = []
+    while position < len(argv):
+        word, position = argv[position], position + 1
+        if not word.startswith("--") or word == "--":
+            loose.append(word)
+            continue
+        name, equals, value = word[2:].partition("=")
+        name = name.replace("-", "_")
+        values = [value] if equals else []
+        is_bool = name in names and kind(config.field(names[name])) is bool
+        while not equals and position < len(argv) and not argv[position].startswith("--"):
+            if is_bool and (values or argv[position].lower() not in TRUE_OR_FALSE):
+                break
+            values.append(argv[position])
+            position += 1
+        yield name, values
+    if loose:
+        yield (free[0] if free else ""), loose
+
+
+class Layer:
+    """What one place (the command line, a file) gives; a second, different value for a name is a problem."""
+
+    def __init__(self, config: type[Config], problems: Problems, place: str) -> None:
+        self.config, self.problems, self.place = config, problems, place
+        self.names = config.canonical()
+        self.given = Given()
+
+    def flag(self, spelled: str, values: list[str]) -> None:
+        """One flag as typed."""
+        name = self.names.get(spelled)
+        if name is None:
+            self.other(spelled, values[0] if len(values) == 1 else values or "true")
+            return
+        wanted = kind(self.config.field(name))
+        if wanted is list:
+            if not values:
+                self.problems.add(f"--{spelled} needs a value", self.config.field(name).description)
+            self.given.values[name] = [*self.given.values.get(name, []), *values]
+            self.given.origin[name] = f"--{spelled}"
+        elif wanted is bool:
+            self.put(name, spelled, values[0] if values else "true")
+        elif len(values) == 1:
+            self.put(name, spelled, values[0])
+        elif values:
+            self.problems.add(f"--{spelled} takes one value, not {len(values)}: {' '.join(values)}")
+            self.put(name, spelled, values[0])
+        else:
+            self.problems.add(f"--{spelled} needs a value", self.config.field(name).description)
+
+    def entry(self, spelled: str, value: Any, elsewhere: set[str]) -> None:
+        """One key of a file; `elsewhere` are keys that are meant for other commands."""
+        name = self.names.get(spelled)
+        if name is None:
+            if spelled == "swift" and isinstance(value, dict):
+                for option, inner in value.items():
+                    self.entry(f"swift.{option}", inner, elsewhere)
+            elif spelled not in elsewhere and not (elsewhere and spelled.startswith("swift.") and not self.passes):
+                self.other(spelled, value)
+        elif isinstance(value, bool) and kind(self.config.field(name)) is not bool:
+            said = str(value).lower()
+            self.problems.add(
+                f"{self.place}{spelled} is {said}, which YAML reads as true or false", "quote it if it is text"
+            )
+        else:
+            self.put(name, spelled, value)
+
+    def put(self, name: str, spelled: str, value: Any) -> None:
+        """Set a name once."""
+        former = self.given.origin.get(name)
+        if former and self.given.values[name] != value:
+            self.problems.add(
+                f"`{former}` and `{self.place}{spelled}` set the same thing to different values: "
+                f"{self.given.values[name]} and {value}",
+                f"give one of them; {name}: {self.config.field(name).description}",
+            )
+        self.given.values[name] = value
+        self.given.origin[name] = f"{self.place}{spelled}"
+
+    @property
+    def passes(self) -> bool:
+        """Whether this command hands options on to ms-swift."""
+        return "swift" in self.config.model_fields
+
+    def other(self, spelled: str, value: Any) -> None:
+        """A name that is no flag of ours: an option of ms-swift, or a slip."""
+        option = spelled.removeprefix("swift.")
+        if self.passes and passthrough.needless(option, value):
+            return
+        if self.passes and (option != spelled or passthrough.bare(option)):
+            with self.problems.collect():
+                self.given.values.setdefault("swift", {})[option] = passthrough.check(option, value)
+                self.given.origin["swift"] = f"{self.place}{spelled}"
+            return
+        dashes = "--" if self.place == "--" else ""
+        hint = (passthrough.advice(spelled) if self.passes else None) or nearest(
+            dashes + spelled, [dashes + name for name in self.names]
+        )
+        kind_of = "unknown flag" if dashes else f"{self.place}unknown key"
+        self.problems.add(f"{kind_of} `{dashes}{spelled}`", hint)
 
 
 def _of_other_commands() -> set[str]:
@@ -159,59 +185,19 @@ def _of_other_commands() -> set[str]:
     return {name for other in Config.__subclasses__() for name in other.canonical()} | set(SftConfig.canonical())
 
 
-def _read_file(path: Path, config: type[Config], given: Given, problems: Problems, *, named: bool) -> None:
+def _content(path: Path) -> dict[Any, Any]:
+    """A YAML file's keys and values; of a run.yaml, those of its `config`."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except OSError as error:
         raise SwiftkitError(f"{path}: {error.strerror}", "--config takes a YAML file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # also not UTF-8, and dates that are none
         raise SwiftkitError(f"{path} is not valid YAML: {error}") from error
-    if isinstance(content, dict) and "record" in content:  # a run.yaml: the config, and what became of it
+    if isinstance(content, dict) and "record" in content:
         content = content.get("config")
-    if content is None:
-        return
-    if not isinstance(content, dict):
+    if content is not None and not isinstance(content, dict):
         raise SwiftkitError(f"{path} holds a {type(content).__name__}", "it must hold `flag: value` lines")
-    names = config.canonical()
-    elsewhere: set[str] = set() if named else _of_other_commands()
-    for key, value in content.items():
-        name = names.get(str(key).replace("-", "_"))
-        if name:
-            given.put(name, value, f"{path}: {key}")
-        elif key == "swift" and isinstance(value, dict):
-            _pass_through(value, f"{path}: swift.", given, problems)
-        elif str(key).startswith("swift."):
-            _pass_through({str(key)[6:]: value}, f"{path}: swift.", given, problems)
-        elif str(key).replace("-", "_") not in elsewhere:
-            problems.add(f"{path}: unknown key `{key}`", nearest(str(key), names))
-
-
-def _read_rest(rest: list[str], config: type[Config], given: Given, problems: Problems) -> None:
-    """What argparse did not know: `--swift.x`, options of ms-swift 2 under their bare name, and slips."""
-    names = config.canonical()
-    position = 0
-    while position < len(rest):
-        word, position = rest[position], position + 1
-        if not word.startswith("--"):
-            problems.add(f"unexpected argument `{word}`", "flags are written --name value")
-            continue
-        name, equals, value = word[2:].partition("=")
-        values = [value] if equals else []
-        while not equals and position < len(rest) and not rest[position].startswith("--"):
-            values.append(rest[position])
-            position += 1
-        option = name.removeprefix("swift.")
-        if "swift" in config.model_fields and (option != name or passthrough.bare(option)):
-            _pass_through({option: values[0] if len(values) == 1 else values or "true"}, "--", given, problems)
-        else:
-            message = f"unknown flag `--{name}`"
-            problems.add(message, passthrough.advice(name) or nearest(name, names).replace("`", "`--", 1))
-
-
-def _pass_through(options: dict[str, Any], origin: str, given: Given, problems: Problems) -> None:
-    for name, value in options.items():
-        with problems.collect():
-            given.put("swift", {name: passthrough.check(name, value)}, f"{origin}{name}")
+    return content or {}
 
 
 def build(config: type[C], given: Given, defaults: dict[str, Any] | None = None) -> C:

@@ -60,9 +60,25 @@ def _gpus() -> list[tuple[str, int, float]]:
     except (subprocess.SubprocessError, OSError):
         return []
     rows = [line.rsplit(",", 2) for line in said.splitlines() if line.count(",") >= 2]
-    found = [(name.strip(), int(free) << 20, float(capability)) for name, free, capability in rows]
-    named = (visible or "").split(",") if visible else []
-    return [found[int(i)] for i in named if i.isdigit() and int(i) < len(found)] or found[: len(named) or None]
+    found = [(name.strip(), _mebibytes(free), _number(capability)) for name, free, capability in rows]
+    if visible is None:
+        return found
+    named = [word.strip() for word in visible.split(",")]
+    if all(word.isdecimal() for word in named):
+        return [found[int(word)] for word in named if int(word) < len(found)]
+    return found[: len(named)]  # by UUID: the GPUs of a machine are of one kind nearly always
+
+
+def _mebibytes(said: str) -> int:
+    """Bytes; a GPU that shares the machine's memory says [N/A], and has what that has free."""
+    return int(said) << 20 if said.strip().isdecimal() else psutil.virtual_memory().available
+
+
+def _number(said: str) -> float:
+    try:
+        return float(said)
+    except ValueError:
+        return 0.0
 
 
 def _torch_is_for_cpu() -> bool:
@@ -81,7 +97,7 @@ def processes() -> int:
     said = os.environ.get("NPROC_PER_NODE")
     if said is None:
         return device().count
-    if not said.isdigit() or int(said) < 1:
+    if not said.isdecimal() or int(said) < 1:
         raise SwiftkitError(f"NPROC_PER_NODE is `{said}`", "it is the number of processes that train together")
     return int(said)
 
@@ -158,6 +174,9 @@ def need_disk(folder: Path, needed: int) -> None:
     existing = folder.absolute()
     while not existing.exists():
         existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        what = "is a file" if not existing.is_dir() else "cannot be written to"
+        raise SwiftkitError(f"--output_dir {folder}: {existing} {what}", "name another folder")
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise SwiftkitError(

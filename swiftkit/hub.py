@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -25,10 +26,10 @@ def _modelscope_cache() -> Path:
 
 def _huggingface_cache() -> Path:
     named = os.environ.get("HF_HUB_CACHE")
-    home = os.environ.get("HF_HOME")
     if named:
         return Path(named).expanduser()
-    return (Path(home).expanduser() if home else Path.home() / ".cache" / "huggingface") / "hub"
+    above = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return Path(os.environ.get("HF_HOME", above / "huggingface")).expanduser() / "hub"
 
 
 def cached_model(hub_id: str) -> Path | None:
@@ -54,31 +55,40 @@ def _begun(folder: Path) -> bool:
 
 
 def _hosts() -> dict[str, str]:
-    """Hub to the address that its client will use."""
+    """Hub to the host (and port) that its client will use."""
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     return {
         "modelscope": os.environ.get("MODELSCOPE_DOMAIN", "www.modelscope.cn"),
-        "huggingface": urlparse(endpoint).hostname or endpoint,
+        "huggingface": urlparse(endpoint).netloc or endpoint,
     }
+
+
+def _address(hub: str) -> tuple[str, int]:
+    """Host and port to knock at: the hub's, or those of the proxy on the way to it."""
+    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
+    plain = hub == "huggingface" and os.environ.get("HF_ENDPOINT", "").startswith("http:")
+    parsed = urlparse(proxy if proxy and "//" in proxy else f"//{proxy or _hosts()[hub]}")
+    return parsed.hostname or _hosts()[hub], parsed.port or (80 if plain else 443)
 
 
 def _reachable(hubs: list[str]) -> str | None:
     """The first of the hubs that answers within `PATIENCE` seconds."""
     answered: dict[str, bool] = {}
 
-    def knock(hub: str, host: str) -> None:
+    def knock(hub: str) -> None:
         try:
-            socket.create_connection((host, 443), timeout=PATIENCE).close()
+            socket.create_connection(_address(hub), timeout=PATIENCE).close()
             answered[hub] = True
         except OSError:
             answered[hub] = False
 
     # Threads, because looking a name up has no time limit of its own; daemons, so that one may be left behind.
-    knocking = [threading.Thread(target=knock, args=(hub, _hosts()[hub]), daemon=True) for hub in hubs]
+    knocking = [threading.Thread(target=knock, args=(hub,), daemon=True) for hub in hubs]
     for thread in knocking:
         thread.start()
+    until = time.monotonic() + PATIENCE
     for thread in knocking:
-        thread.join(PATIENCE)
+        thread.join(max(0.0, until - time.monotonic()))
     return next((hub for hub in hubs if answered.get(hub)), None)
 
 
@@ -92,15 +102,19 @@ def fetch_model(name: str, modelscope: str | None, huggingface: str | None) -> P
     hub = _reachable(list(ids))
     if hub is None:
         raise SwiftkitError(
-            f"the weights of {name} are not on this machine, and no hub answers "
+            f"{name} is no folder and not on this machine, and no hub answers "
             f"({', '.join(_hosts()[hub] for hub in ids)})",
             "pass --model_id_or_path FOLDER, or put the folder under $SWIFTKIT_MODELS",
         )
     return Path(_download("model", hub, ids[hub]))
 
 
-def fetch_dataset(asked: str) -> Path:
+def fetch_dataset(asked: str, hubs: tuple[str, ...] = ("modelscope", "huggingface")) -> Path:
     """Download a dataset (`org/name[:subset[:split]]`) and keep its rows as a .jsonl file.
+
+    Args:
+        asked: the hub id.
+        hubs: where it may come from, the first that answers; an entry of the registry names one.
 
     Raises:
         SwiftkitError: no hub answers (exit code 2), or the download breaks off (exit code 1).
@@ -110,7 +124,7 @@ def fetch_dataset(asked: str) -> Path:
     if kept.is_file():
         logger.info("dataset %s: %s (downloaded before)", asked, kept)
         return kept
-    hub = _reachable(["modelscope", "huggingface"])
+    hub = _reachable(list(hubs))
     if hub is None:
         raise SwiftkitError(
             f"there is no file or dataset named {asked}, and no hub answers ({', '.join(_hosts().values())})",

@@ -13,7 +13,7 @@ logger = logging.getLogger("swiftkit")
 
 def set_up() -> None:
     """Send the package's log to stderr; the level is `$LOG_LEVEL` (default INFO). Called by `cli.main` only."""
-    wanted = os.environ.get("LOG_LEVEL", "INFO").upper()
+    wanted = (os.environ.get("LOG_LEVEL") or "INFO").upper()
     levels = logging.getLevelNamesMapping()
     if wanted not in levels:
         raise SwiftkitError(f"LOG_LEVEL is `{wanted}`", "one of " + ", ".join(sorted(levels)))

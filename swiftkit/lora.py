@@ -71,7 +71,9 @@ def chosen(found: Iterable[Layer], targets: list[str]) -> list[Layer]:
         return found
     problems = Problems()
     for target in targets:
-        if target in experts or (experts and target == ALL_LINEAR):
+        if target == ALL_LINEAR and len(targets) > 1:
+            problems.add(f"--lora_target_modules: {ALL_LINEAR} means every layer, so it stands alone")
+        elif target in experts or (experts and target == ALL_LINEAR):
             problems.add(
                 f"--lora_target_modules: `{target}` reaches the experts of this mixture, all of them at once",
                 f"train its attention: {' '.join(sorted(names - experts))}",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from swiftkit import assets, chat
 from swiftkit.errors import SwiftkitError, nearest, unknown
@@ -67,6 +67,11 @@ class Wanted:
     folder: Path | None
     hub_id: str | None = None
 
+    @property
+    def embedded(self) -> bool:
+        """Whether the weights are those that ship with the registry."""
+        return self.entry is not None and self.folder is not None and self.folder == folder_of(self.family, self.entry)
+
 
 @cache
 def families() -> dict[str, Family]:
@@ -91,7 +96,7 @@ def _family(name: str, path: Path) -> Family:
         # CSafeLoader is the same loader in C; the registry is read on every start.
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         return Family(name=name, **content)
-    except (yaml.YAMLError, TypeError, ValidationError) as error:
+    except (yaml.YAMLError, TypeError, ValueError) as error:  # ValidationError is a ValueError
         raise SwiftkitError(f"{path} is no registry entry: {error}", "docs/registry.md lists its fields") from error
 
 
@@ -198,13 +203,28 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder} is no model folder: it has no config.json",
             f"it holds: {', '.join(held)}" if held else "it is empty",
         )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise SwiftkitError(f"{path} is broken: {error}", "download the model again") from error
-    if not isinstance(config, dict):
-        raise SwiftkitError(f"{path} is no object", "download the model again")
+    config = read_object(path)
+    names, limit = config.get("architectures") or [], config.get("max_position_embeddings")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SwiftkitError(f"{path}: architectures is no list of names", "download the model again")
+    if limit is not None and not isinstance(limit, int):
+        raise SwiftkitError(f"{path}: max_position_embeddings is no number", "download the model again")
     return config
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of a model folder.
+
+    Raises:
+        SwiftkitError: it is none.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SwiftkitError(f"{path} is broken: {error}", "download the model again") from error
+    if not isinstance(content, dict):
+        raise SwiftkitError(f"{path} is broken: it holds no JSON object", "download the model again")
+    return content
 
 
 def _listed(names: list[str]) -> str:
@@ -221,10 +241,13 @@ PROBE: list[Message] = [
 def same_template(folder: Path, name: str) -> bool:
     """Whether the chat template in a model folder prompts like the registry's template of that name."""
     file, settings = folder / "chat_template.jinja", folder / "tokenizer_config.json"
-    source = file.read_text(encoding="utf-8") if file.is_file() else None
+    try:
+        source = file.read_text(encoding="utf-8") if file.is_file() else None
+    except UnicodeDecodeError as error:
+        raise SwiftkitError(f"{file} is broken: {error}", "download the model again") from error
     tokens: dict[str, Any] = {}
     if settings.is_file():
-        tokens = json.loads(settings.read_text(encoding="utf-8"))
+        tokens = read_object(settings)
         source = source or tokens.get("chat_template")
     if not isinstance(source, str):
         return False

@@ -7,6 +7,7 @@ and what became of those of ms-swift 2.
 from __future__ import annotations
 
 import json
+import logging
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from swiftkit.errors import SwiftkitError, nearest
 
+logger = logging.getLogger(__name__)
 TYPES: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str}
 
 # Options that swiftkit sets itself, and what to use instead. Two kinds: those that a flag of ours stands for,
@@ -73,6 +75,15 @@ _PROMISE = {
         ("create_checkpoint_symlink", "logging_nan_inf_filter", "logging_steps", "disable_tqdm", "push_to_hub"),
         "swiftkit needs it for itself",
     ),
+    **dict.fromkeys(
+        ("target_regex", "target_parameters", "trainable_parameters", "tuner_backend", "adapters", "freeze_parameters"),
+        "which parameters are trained is decided, counted and told by --lora_target_modules",
+    ),
+    **dict.fromkeys(
+        ("dataloader_drop_last", "max_epochs", "logging_strategy", "prediction_loss_only", "resume_only_model"),
+        "steps and losses would not be those that were planned and are told",
+    ),
+    "safe_serialization": "checkpoints are safetensors",
     **dict.fromkeys(("quant_bits", "quant_method"), "training on quantised weights is not offered yet"),
 }
 _NOT_YET = {
@@ -81,6 +92,41 @@ _NOT_YET = {
     "quantization_bit": "training on quantised weights is not offered yet",
     "resume_from_checkpoint": "resuming a run is not offered yet",
 }
+
+
+# What scripts for ms-swift often say and what needs no doing here, with the values of which that is true (None: all).
+_NEEDLESS: dict[str, tuple[set[str] | None, str]] = {
+    "template_type": ({"AUTO", "auto"}, "the registry decides"),
+    "train_dataset_sample": ({"-1"}, "all rows are taken"),
+    "val_dataset_sample": ({"-1"}, "all rows are taken"),
+    "check_dataset_strategy": (None, "every row is checked"),
+    "logging_steps": (None, "every step is logged"),
+    "save_total_limit": (None, "the last and the best checkpoint are kept"),
+    "save_strategy": ({"steps"}, "a checkpoint is saved at every evaluation"),
+    "eval_strategy": ({"steps"}, "it is so"),
+    "evaluation_strategy": ({"steps"}, "it is so"),
+    "eval_batch_size": (None, "evaluation uses the training batch size"),
+    "per_device_eval_batch_size": (None, "evaluation uses the training batch size"),
+    "use_flash_attn": ({"false"}, "it is not used"),
+    "push_to_hub": ({"false"}, "nothing is pushed"),
+    "only_save_model": ({"false"}, "it is so"),
+    "save_only_model": ({"false"}, "it is so"),
+    "check_model_is_latest": ({"false"}, "no hub is asked"),
+    "check_model": ({"false"}, "no hub is asked"),
+    "quantization_bit": ({"0"}, "it is so"),
+    "load_in_4bit": ({"false"}, "it is so"),
+    "disable_tqdm": (None, "swiftkit draws its own progress"),
+}
+
+
+def needless(name: str, value: Any) -> bool:
+    """Whether an option asks for what is done anyway; says so."""
+    values, why = _NEEDLESS.get(name, (set(), ""))
+    said = str(value).lower() if isinstance(value, bool) else str(value)
+    if values is not None and said not in values and said.lower() not in values:
+        return False
+    logger.info("--%s %s is not needed: %s", name, said, why)
+    return True
 
 
 @cache
@@ -118,6 +164,8 @@ def check(name: str, value: Any) -> Any:
     Raises:
         SwiftkitError: ms-swift 4.6 has no such option, swiftkit sets it itself, or the value does not fit.
     """
+    if value is None:
+        raise SwiftkitError(f"--swift.{name} has no value", "leave it out for ms-swift's default")
     options = _table()["options"]
     reserved = _NOT_YET.get(name) or (f"use `--{_FLAG[name]}`" if name in _FLAG else _PROMISE.get(name))
     if reserved:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 from dataclasses import dataclass, field, replace
@@ -190,8 +189,7 @@ def _rows(
 ) -> Rows:
     """Tokenise, drop what is too long, split."""
     (train, train_read, left_out), (validation, validation_read, validation_left), files = read
-    embedded = bool(wanted.entry and wanted.entry.embedded)
-    tokenizer = tokenization.load(folder.path, as_it_stands=embedded, trust_remote_code=config.trust_remote_code)
+    tokenizer = tokenization.load(folder.path, as_it_stands=wanted.embedded, trust_remote_code=config.trust_remote_code)
     vocabulary = int(folder.config.get("vocab_size") or 0)
     if vocabulary and tokenizer.get_vocab_size() > vocabulary:
         raise SwiftkitError(
@@ -212,13 +210,22 @@ def _rows(
     fitting = data.fitting(sized(train), config.max_length, config.max_dropped)
     held_out = data.fitting(sized(validation), config.max_length, config.max_dropped) if validation else []
     too_long = len(train) + len(validation) - len(fitting) - len(held_out)
+    if held_out:
+        asked = {data.key(sized.example) for sized in fitting}
+        both = sum(data.key(sized.example) in asked for sized in held_out)
+        if both:
+            notes.append(
+                f"{both:,} of {len(held_out):,} validation rows ask what is also trained on: their loss flatters"
+            )
     if not validation:
         size = data.validation_size(len(fitting), config.dataset_test_ratio)
         fitting, held_out = data.split(fitting, size, config.seed)
     if not fitting:
         raise SwiftkitError("no row is left to train on", "give more rows, or a smaller --dataset_test_ratio")
     if not held_out:
-        reason = "it is turned off" if config.dataset_test_ratio == 0 else f"{len(fitting)} rows are too few to split"
+        same = len(fitting) > 4 and config.dataset_test_ratio != 0
+        reason = "all rows ask the same question" if same else f"{len(fitting)} rows are too few to split"
+        reason = "it is turned off" if config.dataset_test_ratio == 0 else reason
         notes.append(
             f"no validation ({reason}): nobody will see whether the model learns or memorises, and there is no best "
             "checkpoint, only the last"
@@ -231,7 +238,7 @@ def _rows(
 
 def _stop_token(folder: Path) -> str:
     file = folder / "tokenizer_config.json"
-    value = json.loads(file.read_text(encoding="utf-8")).get("eos_token") if file.is_file() else None
+    value = models.read_object(file).get("eos_token") if file.is_file() else None
     return str(value["content"] if isinstance(value, dict) else value or "")
 
 
@@ -243,4 +250,6 @@ def check_disk(made: Plan) -> None:
     """
     tokenizer = sum(p.stat().st_size for p in made.folder.path.glob("*.json*") if "safetensors" not in p.name)
     content = sum(path.stat().st_size for path in made.rows.files)
-    hardware.need_disk(Path(made.config.output_dir), hardware.run_bytes(made.trainable, tokenizer, content))
+    hardware.need_disk(
+        Path(made.config.output_dir).expanduser(), hardware.run_bytes(made.trainable, tokenizer, content)
+    )

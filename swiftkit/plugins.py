@@ -52,7 +52,7 @@ def module(kind: str, name: str) -> ModuleType:
         raise unknown(kind.removesuffix("s"), name, owners)
     try:
         return import_module(owners[name])
-    except ImportError as error:
+    except Exception as error:  # whatever a package of somebody else does when it is imported
         raise SwiftkitError(f"{kind}: `{name}` ({owners[name]}) does not import: {error}") from error
 
 

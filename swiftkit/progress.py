@@ -52,6 +52,7 @@ class Progress:
         kind = event["event"]
         if kind == "phase":
             said = f"{PHASES[event['name']]} ({span(event['time'] - self.began)})"
+            self.steps = event.get("steps", self.steps)
             self._say(said, lasting=not self.live)
         elif kind == "step":
             self._step(event)

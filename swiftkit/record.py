@@ -69,7 +69,10 @@ def hash_weights(made: Plan, record: dict[str, Any]) -> None:
 
 def ended(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
     """The rest of the record."""
-    finished = next((e for e in events.read(run.events) if e["event"] == "finished"), {})
+    told = list(events.read(run.events))
+    finished = next((e for e in told if e["event"] == "finished"), {})
+    # Options of ms-swift (DoRA, packing …) can change what was planned; what it says counts.
+    trainer = next((e for e in told if e.get("name") == "trainer"), {})
     best = run.best()
     return {
         "state": outcome.state,
@@ -77,6 +80,7 @@ def ended(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
         "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
         "seconds": round(seconds, 1),
         "memory": finished.get("memory"),
+        **{key: trainer[key] for key in ("trainable", "steps") if key in trainer},
         "best": {key: best[key] for key in ("step", "metric", "value")} if best else None,
         "last": outcome.step,
     }
@@ -84,11 +88,11 @@ def ended(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
 
 def save(run: Run, made: Plan, record: dict[str, Any]) -> None:
     config = made.config.model_dump(mode="json")
-    if not (made.wanted.entry and made.wanted.entry.embedded):  # an embedded model moves with the installation
+    if not made.wanted.embedded:  # an embedded model moves with the installation
         config["model_id_or_path"] = str(made.folder.path.resolve())
     config["dataset"] = [absolute(name) for name in config["dataset"]]
     config["val_dataset"] = [absolute(name) for name in config["val_dataset"]]
-    config["output_dir"] = str(Path(made.config.output_dir).resolve())
+    config["output_dir"] = str(Path(made.config.output_dir).expanduser().resolve())
     config = {key: value for key, value in config.items() if value is not None}
     content = {"config": config, "record": record}
     runs.write(run.config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
@@ -96,5 +100,7 @@ def save(run: Run, made: Plan, record: dict[str, Any]) -> None:
 
 def absolute(name: str) -> str:
     """A dataset as asked for, with a file's path made absolute, so that it means the same from everywhere."""
-    path, mark, count = name.rpartition("#") if "#" in name and not Path(name).exists() else (name, "", "")
-    return f"{Path(path).resolve()}{mark}{count}" if Path(path).is_file() else name
+    whole = Path(name).expanduser()
+    path, mark, count = name.rpartition("#") if "#" in name and not whole.exists() else (name, "", "")
+    file = Path(path).expanduser()
+    return f"{file.resolve()}{mark}{count}" if file.is_file() else name

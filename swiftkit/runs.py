@@ -51,20 +51,29 @@ class Run:
 
     def declared(self) -> dict[str, Any]:
         """run.yaml's content: `config` and `record`."""
-        content = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        return content if isinstance(content, dict) else {}
+        try:
+            content = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):  # somebody's edit; the other runs are still to be listed
+            content = None
+        kept = content if isinstance(content, dict) else {}
+        return {key: value if isinstance(value := kept.get(key), dict) else {} for key in ("config", "record")}
 
-    def best(self) -> dict[str, Any] | None:
-        """best.json's content, if the best checkpoint is whole; None when there is none."""
+    def best(self, *, quick: bool = False) -> dict[str, Any] | None:
+        """best.json's content, if the best checkpoint is whole; None when there is none.
+
+        `quick` looks whether the files are there, and does not read them.
+        """
         file = self.path / "best.json"
         if not file.is_file():
             return None
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        # Not through the link: killed between the two renames, the link is one ahead of best.json.
-        folder = self.path / f".best-{content['step']}"
-        whole = all(
-            (folder / name).is_file() and sha256(folder / name) == digest for name, digest in content["sha256"].items()
-        )
+        try:
+            content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            # Not through the link: killed between the two renames, the link is one ahead of best.json.
+            folder = self.path / f".best-{content['step']}"
+            digests = {folder / name: digest for name, digest in content["sha256"].items()}
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+        whole = all(path.is_file() and (quick or sha256(path) == digest) for path, digest in digests.items())
         return content if whole else None
 
     def last(self) -> Path | None:
@@ -103,6 +112,7 @@ def find(output: Path, name: str) -> Run:
         return Run(Path(name))
     runs = listed(output)
     fitting = [run for run in runs if name in (run.name, run.path.name)]
+    fitting = fitting or [run for run in runs if f"{name}-" == run.path.name[: len(name) + 1]]  # v1 is not v10
     fitting = fitting or [run for run in runs if run.name.startswith(name) or run.path.name.startswith(name)]
     if len(fitting) > 1:
         raise SwiftkitError(f"`{name}` fits {len(fitting)} runs: {', '.join(r.name for r in fitting)}", "say which")

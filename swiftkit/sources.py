@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from swiftkit import assets
 from swiftkit.errors import Problems, SwiftkitError, nearest
@@ -73,7 +73,7 @@ def entry(path: Path) -> DatasetEntry:
     """One `datasets/*.yaml`, checked."""
     try:
         return DatasetEntry(**yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (ValidationError, yaml.YAMLError, TypeError) as error:
+    except (yaml.YAMLError, TypeError, ValueError) as error:  # ValidationError is a ValueError
         raise SwiftkitError(f"{path} is no dataset entry: {error}", "docs/data.md lists its fields") from error
 
 
@@ -83,10 +83,16 @@ def find(asked: str) -> Source:
     Raises:
         SwiftkitError: nothing is found under that name.
     """
-    name, sample = _sampled(asked)
+    try:
+        asked.encode()
+        name, sample = _sampled(asked)
+        path = Path(name).expanduser()
+        is_file = path.is_file()
+    except (OSError, UnicodeEncodeError, RuntimeError) as error:
+        raise SwiftkitError(f"--dataset {asked[:60]!r} is no name of a file: {error}") from error
     known = assets.files("datasets", ".yaml")
-    if Path(name).is_file():
-        return Source(asked, Path(name), sample)
+    if is_file:
+        return Source(asked, path, sample)
     if name in known:
         return replace(_registered(name, known[name]), asked=asked, sample=sample)
     if Path(name).is_dir():
@@ -104,9 +110,9 @@ def find(asked: str) -> Source:
 
 def _sampled(asked: str) -> tuple[str, int | None]:
     name, mark, count = asked.rpartition("#")
-    if not mark or Path(asked).exists():
+    if not mark or Path(asked).expanduser().exists():
         return asked, None
-    if not count.isdigit() or int(count) == 0:
+    if not count.isdecimal() or int(count) == 0:
         raise SwiftkitError(f"dataset {asked}: `#{count}` is no number of rows", f"write {name}#500")
     return name, int(count)
 
@@ -117,10 +123,11 @@ def _registered(name: str, path: Path) -> Source:
         return Source(name, path.parent / declared.path, format=declared.format)
     from swiftkit.hub import fetch_dataset
 
-    hub_id = declared.modelscope or declared.huggingface
-    if not hub_id:
-        raise SwiftkitError(f"{path} names neither a path nor a hub id")
-    return Source(name, fetch_dataset(hub_id), format=declared.format)
+    if declared.modelscope:
+        return Source(name, fetch_dataset(declared.modelscope, ("modelscope",)), format=declared.format)
+    if declared.huggingface:
+        return Source(name, fetch_dataset(declared.huggingface, ("huggingface",)), format=declared.format)
+    raise SwiftkitError(f"{path} names neither a path nor a hub id", "docs/data.md lists its fields")
 
 
 def _beside(path: Path) -> str:
@@ -183,6 +190,8 @@ def _text(path: Path) -> str:
 
 def _jsonl(path: Path, problems: Problems) -> Iterator[tuple[int, Any]]:
     text = _text(path)
+    if text.lstrip().startswith("["):
+        raise SwiftkitError(f"{path} is a JSON array, and .jsonl is one object a line", "rename it to .json")
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -190,17 +199,37 @@ def _jsonl(path: Path, problems: Problems) -> Iterator[tuple[int, Any]]:
             yield number, json.loads(line)
         except json.JSONDecodeError as error:
             problems.add(f"{path}:{number}: broken JSON: {error.msg} at character {error.pos + 1}")
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
+            problems.add(f"{path}:{number}: broken JSON: {error}")
 
 
 def _json(path: Path, problems: Problems) -> Iterator[tuple[int, Any]]:
     text = _text(path)
     if not text.lstrip().startswith("["):
+        _no_single_object(path, text)
         yield from _jsonl(path, problems)  # many files called .json hold a row a line
         return
     try:
         yield from enumerate(json.loads(text), 1)
     except json.JSONDecodeError as error:
-        raise SwiftkitError(f"{path}: broken JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
+        said = f"{path}: broken JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        raise SwiftkitError(said) from error
+    except (ValueError, RecursionError) as error:
+        raise SwiftkitError(f"{path}: broken JSON: {error}") from error
+
+
+def _no_single_object(path: Path, text: str) -> None:
+    """Refuse a file that is one object over several lines, and say where its rows may be."""
+    try:
+        whole = json.loads(text)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(whole, dict) and "\n" in text.strip():
+        lists = " or ".join(repr(key) for key, value in whole.items() if isinstance(value, list))
+        raise SwiftkitError(
+            f"{path} is one JSON object with {', '.join(map(repr, whole))}",
+            f"the file must be the array itself; is it what stands under {lists}?" if lists else "one row a line",
+        )
 
 
 def _csv(path: Path, problems: Problems) -> Iterator[tuple[int, Any]]:

@@ -39,7 +39,10 @@ def load(folder: Path, *, as_it_stands: bool = False, trust_remote_code: bool = 
     from tokenizers import Tokenizer
 
     file = folder / "tokenizer.json" if as_it_stands else _converted(folder, trust_remote_code)
-    made = Tokenizer.from_file(str(file))
+    try:
+        made = Tokenizer.from_file(str(file))
+    except Exception as error:  # the tokenizers library raises no narrower one
+        raise SwiftkitError(f"{file} is no tokenizer: {error}", "download the model again") from error
     made.no_padding()
     made.no_truncation()
     return made
@@ -57,7 +60,12 @@ def _converted(folder: Path, trust_remote_code: bool) -> Path:
     if not any(path.name != "config.json" for path in sources):
         raise SwiftkitError(f"{folder} has no tokenizer (tokenizer.json)", "download the model again")
     logger.info("reading the tokenizer of %s for the first time", folder)
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SwiftkitError(
+            f"{home} cannot be made: {error.strerror}", "XDG_CACHE_HOME names another folder"
+        ) from error
     command = [sys.executable, "-m", "swiftkit.worker.tokenizer", str(folder.resolve()), str(kept)]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([*command, str(int(trust_remote_code))], env=environment, capture_output=True, text=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftkit.errors import Problems, SwiftkitError
-from swiftkit.models import Family, Wanted, read_config
+from swiftkit.models import Family, Wanted, read_config, read_object
 
 logger = logging.getLogger(__name__)
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -48,7 +48,8 @@ def locate(wanted: Wanted) -> Path:
         return wanted.folder
     ids = [wanted.hub_id] if wanted.hub_id else _ids(wanted)
     home = os.environ.get("SWIFTKIT_MODELS")
-    tails = [wanted.name, *(hub_id.rpartition("/")[2] for hub_id in ids)]
+    # Where an id was typed, only that is meant, not a folder that is named like the model type.
+    tails = [] if wanted.hub_id else [wanted.name, *(hub_id.rpartition("/")[2] for hub_id in ids)]
     if home:
         for name in (*tails, *ids):
             if (folder := Path(home).expanduser() / name).is_dir():
@@ -61,7 +62,7 @@ def locate(wanted: Wanted) -> Path:
         if cached:
             logger.info("weights: %s (downloaded before)", cached)
             return cached
-    return hub.fetch_model(wanted.name, *_per_hub(wanted))
+    return hub.fetch_model(wanted.hub_id or wanted.name, *_per_hub(wanted))
 
 
 def _ids(wanted: Wanted) -> list[str]:
@@ -83,6 +84,8 @@ def inspect(path: Path, family: Family, *, trust_remote_code: bool) -> Folder:
     """
     config = read_config(path)
     problems = Problems()
+    if config.get("quantization_config"):
+        problems.add(f"{path} holds quantised weights", "training on those is not offered yet; use unquantised ones")
     if not trust_remote_code:
         with problems.collect():
             _no_code(path, family)
@@ -101,11 +104,8 @@ def _no_code(path: Path, family: Family) -> None:
         file = path / name
         if not file.is_file():
             continue
-        try:
-            auto_map = json.loads(file.read_text(encoding="utf-8")).get("auto_map") or {}
-        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
-            raise SwiftkitError(f"{file} is broken: {error}", "download the model again") from error
-        for value in auto_map.values():
+        auto_map = read_object(file).get("auto_map") or {}
+        for value in auto_map.values() if isinstance(auto_map, dict) else [auto_map]:
             wanted += [str(v) for v in (value if isinstance(value, list) else [value]) if v]
     foreign = sorted(set(wanted) - set(family.auto_map))
     if foreign:
@@ -120,10 +120,10 @@ def _no_code(path: Path, family: Family) -> None:
 def _weight_files(path: Path) -> list[Path]:
     index = path / "model.safetensors.index.json"
     if index.is_file():
-        try:
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (json.JSONDecodeError, KeyError, AttributeError) as error:
-            raise SwiftkitError(f"{index} is broken: {error}", "download the model again") from error
+        weight_map = read_object(index).get("weight_map")
+        if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+            raise SwiftkitError(f"{index} has no weight_map", "download the model again")
+        names = sorted(set(weight_map.values()))
         missing = [name for name in names if not (path / name).is_file()]
         if missing:
             raise SwiftkitError(
@@ -131,16 +131,20 @@ def _weight_files(path: Path) -> list[Path]:
                 "download the model again",
             )
         return [path / name for name in names]
-    found = sorted(path.glob("*.safetensors"))
-    if found:
-        return found
+    whole = path / "model.safetensors"  # the one name that transformers takes without an index
+    if whole.is_file():
+        return [whole]
     pickles = sorted(p.name for pattern in PICKLES for p in path.glob(pattern))
     if pickles:
         raise SwiftkitError(
             f"{path} holds pickle weights only ({pickles[0]}), which can run code when they are loaded",
             "get the safetensors version of this model, or convert it on a machine that you can lose",
         )
-    raise SwiftkitError(f"{path} holds no weights (*.safetensors)", "download the model again")
+    others = ", ".join(p.name for p in path.glob("*.safetensors"))
+    raise SwiftkitError(
+        f"{path} holds no model.safetensors and no index of several files" + (f", but {others}" if others else ""),
+        "download the model again",
+    )
 
 
 def header(file: Path) -> dict[str, list[int]]:
@@ -157,11 +161,13 @@ def header(file: Path) -> dict[str, list[int]]:
             (length,) = struct.unpack("<Q", stream.read(8))
             if length > 100_000_000:
                 raise ValueError("its header is longer than safetensors allows")
-            declared: dict[str, Any] = json.loads(stream.read(length))
+            declared = json.loads(stream.read(length))
+        if not isinstance(declared, dict):
+            raise ValueError("its header is no object")
         declared.pop("__metadata__", None)
         needed = 8 + length + max((t["data_offsets"][1] for t in declared.values()), default=0)
         if file.stat().st_size < needed:
             raise ValueError(f"it has {file.stat().st_size:,} bytes of {needed:,}")
-    except (ValueError, struct.error, KeyError) as error:
+    except (ValueError, struct.error, KeyError, TypeError) as error:
         raise SwiftkitError(f"{file} is no whole safetensors file: {error}", "download the model again") from error
     return {name: tensor["shape"] for name, tensor in declared.items()}

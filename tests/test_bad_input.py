@@ -78,6 +78,11 @@ def test_misspelt_model_type(refused: Refused) -> None:
     assert "did you mean `qwen2_5-1_5b-instruct`" in said
 
 
+def test_stray_words(refused: Refused) -> None:
+    assert "unexpected argument `tiny-math`" in refused("tiny-math")
+    assert "--model_type takes one value, not 2" in refused(*TINY, "stray")
+
+
 def test_no_model(refused: Refused) -> None:
     assert "--model_type" in refused("--dataset", "math-sft")
 
@@ -119,8 +124,45 @@ def test_wrong_type_in_yaml_names_the_file(refused: Refused, tmp_path: Path) -> 
     assert "my.yaml: lora_rank" in refused("--config", "my.yaml")
 
 
-def test_flag_without_its_value(refused: Refused) -> None:
-    assert "--lora_rank" in refused(*TINY, "--lora_rank")
+def test_flag_without_its_value_hides_no_other_error(refused: Refused) -> None:
+    said = refused(*TINY, "--lora_rank", "--seed", "x", "--dataset")
+    assert "--lora_rank needs a value" in said
+    assert "--dataset needs a value" in said
+    assert "--seed" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("--eval_steps 20 --save_steps 500", "`--eval_steps` and `--save_steps` set the same thing"),
+        ("--lora_rank 4 8", "takes one value"),
+        ("--num_train_epochs inf", "--num_train_epochs"),
+        ("--learning_rate nan", "--learning_rate"),
+        ("--seed 5000000000", "--seed"),
+        ("--lora_target_modules all-linear q_proj", "stands alone"),
+        ("--dataset good.jsonl#²", "no number of rows"),
+        ("--output_dir good.jsonl", "is a file"),
+    ],
+)
+def test_values_that_make_no_sense(refused: Refused, good: str, words: str, reason: str) -> None:
+    assert reason in refused(*TINY, *words.split())
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("dtype: [bf16]", "dtype"),
+        ("system: 2024-13-45", "not valid YAML"),
+        ("lora_rank: 4\nlora_rank: 16", "stands twice"),
+        ("lora_rank: 4\nr: 16", "set the same thing"),
+        ("lora_rank: yes", "YAML reads as true or false"),
+        ("swift: {optim: null}", "has no value"),
+        ("- a", "holds a list"),
+    ],
+)
+def test_yaml_that_makes_no_sense(refused: Refused, tmp_path: Path, content: str, reason: str) -> None:
+    (tmp_path / "my.yaml").write_text(content + "\n")
+    assert reason in refused(*TINY, "--config", "my.yaml")
 
 
 def test_missing_dataset(refused: Refused, good: str) -> None:
@@ -169,6 +211,12 @@ def test_broken_json_on_row_17(refused: Refused, tmp_path: Path) -> None:
         ({"question": "a", "answer": "b"}, "no `messages`"),
         ({**chat_rows(1)[0], "images": ["x.png"]}, "column `images`"),
         ([1, 2], "not an object"),
+        (
+            {"messages": [*chat_rows(1)[0]["messages"][:1], {"role": "assistant", "content": "b", "loss": False}]},
+            "`loss`",
+        ),
+        ({**chat_rows(1)[0], "label": False}, "column `label`"),
+        ({**chat_rows(1)[0], "rejected": "worse"}, "column `rejected`"),
         ({"messages": [{"role": "user", "content": "\ud800"}, {"role": "assistant", "content": "b"}]}, None),
     ],
 )
@@ -230,6 +278,26 @@ def test_ragged_csv(refused: Refused, tmp_path: Path) -> None:
     assert "r.csv:2" in refused(*TINY, "--dataset", "r.csv")
 
 
+def test_json_of_other_shapes(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text(json.dumps({"data": chat_rows(3), "version": 1}, indent=1))
+    assert "is it what stands under 'data'?" in refused(*TINY, "--dataset", "one.json")
+    (tmp_path / "array.jsonl").write_text(json.dumps(chat_rows(3)))
+    assert "rename it to .json" in refused(*TINY, "--dataset", "array.jsonl")
+    (tmp_path / "deep.jsonl").write_text("{" + '"a":[' * 5000)
+    assert "deep.jsonl:1: broken JSON" in refused(*TINY, "--dataset", "deep.jsonl")
+    (tmp_path / "digits.jsonl").write_text('{"messages": ' + "1" * 5000 + "}")
+    assert "digits.jsonl:1: broken JSON" in refused(*TINY, "--dataset", "digits.jsonl")
+
+
+def test_names_that_no_file_can_have(refused: Refused) -> None:
+    assert "no name of a file" in refused(*TINY, "--dataset", "x" * 300 + ".jsonl")
+
+
+def test_text_with_half_a_character(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"text": "a \\ud800 b"}\n')
+    assert "lone surrogate" in refused(*TINY, "--dataset", "t.jsonl", "--format", "text")
+
+
 def test_unknown_format(refused: Refused, good: str) -> None:
     assert "no format is named `mesages`" in refused(*TINY, "--dataset", good, "--format", "mesages")
 
@@ -267,6 +335,49 @@ def test_weights_cut_off(refused: Refused, folder: Path) -> None:
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
     assert "no whole safetensors file" in refused(*model(folder))
+
+
+def test_weights_that_transformers_would_not_take(refused: Refused, folder: Path) -> None:
+    """Beside a pickle, it would load the pickle."""
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    (folder / "pytorch_model.bin").write_bytes(b"\x80\x02")
+    assert "pickle weights only" in refused(*model(folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("config.json", '{"architectures": [1]}', "architectures is no list of names"),
+        ("config.json", '{"architectures": ["Qwen2ForCausalLM"], "max_position_embeddings": "lots"}', "no number"),
+        ("config.json", "[]", "holds no JSON object"),
+        ("config.json", "{", "is broken"),
+        ("tokenizer_config.json", "{", "is broken"),
+        ("tokenizer_config.json", '{"auto_map": ["evil.Tokenizer", null]}', "wants to run its own code"),
+        ("model.safetensors.index.json", "[]", "holds no JSON object"),
+        ("model.safetensors.index.json", "{}", "no weight_map"),
+        ("model.safetensors", "12345678[]", "no whole safetensors"),
+    ],
+)
+def test_broken_files_of_a_model_folder(refused: Refused, folder: Path, name: str, content: str, reason: str) -> None:
+    (folder / name).write_text(content)
+    assert reason in refused(*model(folder))
+
+
+def test_quantised_weights(refused: Refused, folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"load_in_4bit": True}}))
+    assert "quantised weights" in refused(*model(folder))
+
+
+def test_a_typed_folder_is_not_replaced_by_one_that_is_named_like_the_model(
+    refused: Refused, family_folder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(family_folder("qwen2_5"), tmp_path / "all" / "qwen2_5-1_5b-instruct")
+    monkeypatch.setenv("SWIFTKIT_MODELS", str(tmp_path / "all"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("MODELSCOPE_DOMAIN", "127.0.0.1")
+    said = refused("--model_type", "qwen2_5-1_5b-instruct", "--model_id_or_path", "models/my-finetune")
+    assert "models/my-finetune is no folder" in said
 
 
 def test_missing_shard(refused: Refused, folder: Path) -> None:
@@ -363,6 +474,9 @@ def test_an_error_does_not_hide_what_hangs_on_the_other_flags(refused: Refused, 
         ("use_flash_attn", "true", "--swift.attn_impl"),
         ("neftune_backend", "x", "dropped this option"),
         ("template_type", "x", "docs/tokens.md"),
+        ("target_regex", ".*q_proj", "--lora_target_modules"),
+        ("safe_serialization", "false", "checkpoints are safetensors"),
+        ("quantization_bit", "4", "not offered yet"),
     ],
 )
 def test_options_of_ms_swift(refused: Refused, option: str, value: str, reason: str) -> None:

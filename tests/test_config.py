@@ -11,13 +11,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from swiftkit import flags, passthrough
-from swiftkit.config import SftConfig
+from swiftkit.config import ModelsConfig, SftConfig
 from swiftkit.errors import Problems, SwiftkitError
 
 
 def read(*words: str) -> flags.Given:
     problems = Problems()
-    made = flags.read(SftConfig, flags.parser("sft", SftConfig, ""), list(words), problems)
+    made = flags.read(SftConfig, list(words), problems)
     problems.raise_any()
     return made
 
@@ -92,10 +92,19 @@ def test_what_is_saved_is_read_back(values: dict[str, Any], tmp_path: Path) -> N
         ("--gradient_checkpointing", "gradient_checkpointing", True),
         ("--learning_rate 1e-4", "learning_rate", 1e-4),
         ("--system=", "system", ""),
+        ("--dataset a.jsonl --dataset b.jsonl", "dataset", ["a.jsonl", "b.jsonl"]),
+        ("--lora_target_modules ALL", "lora_target_modules", ["all-linear"]),
+        ("--lora_target_modules DEFAULT", "lora_target_modules", []),
+        ("--lora_rank 4 --lora_rank 4", "lora_rank", 4),
+        ("--learning_rate -1e-4 --learning_rate=1e-4", "learning_rate", None),
     ],
 )
 def test_spellings(words: str, name: str, value: Any) -> None:
-    assert getattr(config(*words.split()), name) == value
+    if value is None:
+        with pytest.raises(SwiftkitError, match="different values"):
+            config(*words.split())
+    else:
+        assert getattr(config(*words.split()), name) == value
 
 
 def test_yaml_knows_the_same_spellings(tmp_path: Path) -> None:
@@ -119,6 +128,32 @@ def test_options_of_ms_swift_by_flag_and_file(tmp_path: Path) -> None:
     assert passthrough.argv(made.swift)[:2] == ["--neftune_noise_alpha", "5.0"]
 
 
+def test_bare_options_of_ms_swift_2_work_in_a_file_too(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("weight_decay: 0.05\nneftune_noise_alpha: 5\n")
+    assert config("--config", "c.yaml").swift == {"weight_decay": 0.05, "neftune_noise_alpha": 5.0}
+
+
+def test_what_old_scripts_say_and_what_is_so_anyway(caplog: pytest.LogCaptureFixture) -> None:
+    words = "--template_type AUTO --train_dataset_sample -1 --check_dataset_strategy warning --save_total_limit 2"
+    words += " --logging_steps 10 --use_flash_attn false --push_to_hub false --eval_batch_size 1 --disable_tqdm"
+    with caplog.at_level("INFO"):
+        assert config(*words.split()).swift == {}
+    assert caplog.text.count("is not needed") == 9
+
+
+def test_the_project_file_may_speak_of_training_to_other_commands(tmp_path: Path) -> None:
+    (tmp_path / "swiftkit.yaml").write_text("swift: {weight_decay: 0.1}\nswift.lora_bias: all\nbatch_size: 4\n")
+    problems = Problems()
+    assert flags.read(ModelsConfig, ["show", "tiny-math"], problems).values == {"words": ["show", "tiny-math"]}
+    assert not problems.found
+
+
+def test_a_word_behind_a_switch_is_not_its_value() -> None:
+    for words in (["--json", "show", "tiny-math"], ["show", "--json", "tiny-math"], ["show", "tiny-math", "--json"]):
+        given = flags.read(ModelsConfig, words, Problems())
+        assert given.values == {"json": "true", "words": ["show", "tiny-math"]}
+
+
 def test_every_alias_means_one_flag_only() -> None:
     spellings = [s for name, flag in SftConfig.flags().items() for s in (name, *flag.aliases)]
     assert len(spellings) == len(set(spellings))
@@ -130,6 +165,6 @@ def test_values_of_options_are_checked_by_type() -> None:
     assert passthrough.check("lr_scheduler_kwargs", {"min_lr": 1}) == '{"min_lr": 1}'
     assert passthrough.check("modules_to_save", "embed_tokens") == ["embed_tokens"]
     with pytest.raises(SwiftkitError, match="is none of"):
-        passthrough.check("tuner_backend", "magic")
+        passthrough.check("acc_strategy", "magic")
     with pytest.raises(SwiftkitError, match="takes one value"):
         passthrough.check("weight_decay", ["1", "2"])

@@ -25,7 +25,7 @@ RANKS = [
     {"worker"},
     {"weights", "runs", "curves", "data"},
     {"formats", "sources", "models", "lora", "hub", "hardware", "chat", "tokenization"},
-    {"events", "flags"},
+    {"events", "flags", "helptext"},
     {"config", "plugins", "passthrough"},
     {"assets", "log"},
     {"errors", "schema"},

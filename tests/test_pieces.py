@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, write_rows
+from conftest import ROOT, chat_rows, write_rows
 
 from swiftkit import curves, events, hardware, plugins, runs, tokenization
 from swiftkit.errors import SwiftkitError
@@ -97,6 +97,113 @@ def test_steps_of_an_earlier_life_do_not_count() -> None:
     assert not [e for e in lived if e["event"] == "interrupted"]
 
 
+def test_one_spoiled_run_does_not_hide_the_others(tmp_path: Path) -> None:
+    for content in ("config: {}\nrecord: {state: x}\n", "{", "record:\n"):
+        run = runs.create(tmp_path / "output", "m")
+        run.config.write_text(content)
+        run.events.write_text('[1]\n{"event": "finished", "step": 1}\n')
+        (run.path / "best.json").write_text("[" if content == "{" else "{}")
+    done = subprocess.run([sys.executable, "-m", "swiftkit", "runs"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("finished") == 3
+
+
+def test_v1_is_not_v10(tmp_path: Path) -> None:
+    for _ in range(12):
+        runs.create(tmp_path / "output", "m").config.write_text("record: {}\n")
+    assert runs.find(tmp_path / "output", "v1").path.name.startswith("v1-")
+    with pytest.raises(SwiftkitError, match="fits 12 runs"):
+        runs.find(tmp_path / "output", "m/")
+
+
+# --- progress ------------------------------------------------------------------------------------------------------
+
+
+def test_progress_tells_pace_and_time_left(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    from swiftkit import progress
+
+    monkeypatch.setattr(progress, "EVERY", -1.0)
+    shown = progress.Progress(10)
+    with caplog.at_level("INFO"):
+        for step in range(1, 6):
+            shown.show({"event": "step", "time": 100.0 + 2 * step, "step": step, "loss": 1.0, "tokens": 300 * step})
+        shown.show({"event": "eval", "time": 111.0, "step": 5, "loss": 0.5})
+        shown.show({"event": "best", "time": 111.0, "step": 5, "loss": 0.5})
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == "step 1/10, loss 1.0000"
+    assert lines[2] == "step 3/10, loss 1.0000, 150 tokens/s"
+    assert lines[4] == "step 5/10, loss 1.0000, 150 tokens/s, 10 s left"
+    assert lines[5] == "step 5/10: validation loss 0.5000"
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(4.4, "4 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")])
+def test_spans(seconds: float, said: str) -> None:
+    from swiftkit import progress
+
+    assert progress.span(seconds) == said
+
+
+# --- hubs ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_hub_is_asked_where_its_client_would_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    import socket
+
+    from swiftkit import hub
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("MODELSCOPE_DOMAIN", "127.0.0.1:9")
+    assert hub._address("huggingface") == ("127.0.0.1", port)
+    assert hub._reachable(["modelscope", "huggingface"]) == "huggingface"
+    assert hub._reachable(["modelscope"]) is None
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+    assert hub._reachable(["modelscope"]) == "modelscope"
+    listening.close()
+
+
+# --- graphics cards, as nvidia-smi tells of them ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "visible", "expected"),
+    [
+        ("A100, 40000, 8.0\nA100, 40000, 8.0", None, (2, True, 40000 << 20)),
+        ("A100, 40000, 8.0\nT4, 15000, 7.5", "1", (1, False, 15000 << 20)),
+        ("A100, 40000, 8.0\nA100, 40000, 8.0", "0, 1", (2, True, 40000 << 20)),
+        ("A100, 40000, 8.0", "GPU-1234", (1, True, 40000 << 20)),
+        ("GB10, [N/A], 12.1", None, (1, True, None)),
+        ("A100, 40000, 8.0", "", None),
+    ],
+)
+def test_devices(
+    lines: str,
+    visible: str | None,
+    expected: tuple[int, bool, int | None] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stand-in for the tool, since there is no GPU here; its output is the real one's."""
+    (tmp_path / "bin").mkdir()
+    tool = tmp_path / "bin" / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\ncat <<E\n{lines}\nE\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
+    monkeypatch.setattr(hardware, "_torch_is_for_cpu", lambda: False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    hardware.device.cache_clear()
+    found = hardware.device()
+    hardware.device.cache_clear()
+    if expected is None:
+        assert found.kind == "cpu"
+        return
+    count, bf16, memory = expected
+    assert (found.kind, found.count, found.bf16) == ("cuda", count, bf16)
+    assert found.memory == memory if memory else found.memory > 1 << 30
+
+
 # --- curves --------------------------------------------------------------------------------------------------------
 
 
@@ -152,9 +259,13 @@ def test_a_format_of_another_package_is_one_line(package: Path, tmp_path: Path) 
     assert json.loads(done.stdout)["rows"]["read"] == 20
 
 
-def test_a_broken_plugin_harms_only_those_who_ask_for_it(package: Path) -> None:
+def test_a_broken_plugin_harms_only_those_who_ask_for_it(package: Path, tmp_path: Path) -> None:
     words = ("sft", "--model_type", "tiny-math", "--dry_run", "--format")
     assert with_package(package, *words, "messages").returncode == 0
+    path = write_rows(tmp_path / "rows.jsonl", chat_rows(20))
+    done = with_package(package, *words[:-1], "--dataset", str(path))
+    assert done.returncode == 0
+    assert "passed over: formats: `broken`" in done.stderr
     done = with_package(package, *words, "broken")
     assert done.returncode == 2
     assert "does not import" in done.stderr

@@ -421,6 +421,49 @@ def test_every_family_trains_what_is_announced(family: str, family_folder: Any, 
     assert run.best() is not None
 
 
+def test_no_code_from_the_folder_runs(family_folder: Any, tmp_path: Path) -> None:
+    """The configs name code that transformers has built in; the files are there, and would leave a trace."""
+    folder = Path(shutil.copytree(family_folder("phi3"), tmp_path / "phi"))
+    config = json.loads((folder / "config.json").read_text())
+    auto_map = {"AutoConfig": "configuration_phi3.Phi3Config", "AutoModelForCausalLM": "modeling_phi3.Phi3ForCausalLM"}
+    (folder / "config.json").write_text(json.dumps(config | {"auto_map": auto_map}))
+    trace = tmp_path / "trace"
+    for name, built_in in (("configuration_phi3", "Phi3Config"), ("modeling_phi3", "Phi3ForCausalLM")):
+        code = f"import pathlib\npathlib.Path({str(trace)!r}).touch()\nfrom transformers import {built_in}\n"
+        (folder / f"{name}.py").write_text(code)
+    data = write_rows(tmp_path / "rows.jsonl", chat_rows(40))
+    words = ("sft", "--model_type", "phi3-4b-4k-instruct", "--model_id_or_path", str(folder), "--dataset", str(data))
+    done = swiftkit(*words, "--max_steps", "1")
+    assert done.returncode == 0, done.stderr
+    assert "brings code of its own" in done.stderr
+    assert not trace.exists()
+
+
+def test_an_early_stop_is_an_end_like_any_other(tmp_path: Path) -> None:
+    done = swiftkit(
+        "sft",
+        "--model_type",
+        "tiny-math",
+        "--learning_rate",
+        "0.00000001",
+        "--eval_steps",
+        "1",
+        "--swift.early_stop_interval",
+        "1",
+    )
+    assert done.returncode == 0, done.stderr
+    run = the_run(tmp_path / "output")
+    assert runs.state(run) == "finished"
+    assert series(run, "finished")[0]["step"] < run.declared()["record"]["steps"]
+
+
+def test_validation_rows_that_are_trained_on_are_told(tmp_path: Path) -> None:
+    data = str(write_rows(tmp_path / "rows.jsonl", chat_rows(40)))
+    words = ("sft", "--model_type", "tiny-math", "--dataset", data, "--val_dataset", data, "--dry_run")
+    done = swiftkit(*words)
+    assert "40 of 40 validation rows ask what is trained on" in done.stderr
+
+
 def test_several_datasets_of_different_formats(tmp_path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
@@ -531,6 +574,30 @@ def test_two_processes_train_together_and_stop_together() -> None:
     assert runs.state(run) == "interrupted"
     assert run.last() is not None
     assert not _runs(series(run, "started")[0]["pid"])
+
+
+def test_two_processes_do_not_outlive_a_killed_parent() -> None:
+    process = start("sft", "--model_type", "tiny-math", "--num_train_epochs", "50", NPROC_PER_NODE="2")
+    run = wait_for(process, "step")
+    child = series(run, "started")[0]["pid"]
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 60
+    while _runs(child) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert not _runs(child)
+    assert runs.state(run) == "interrupted"
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    process = start("sft", "--model_type", "tiny-math", "--num_train_epochs", "100")
+    run = wait_for(process, "started")
+    child = series(run, "started")[0]["pid"]
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert not _runs(child)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -44,7 +44,7 @@ def run(given: Given, problems: Problems) -> int:
             "source": "embedded" if entry.embedded else entry.modelscope or entry.huggingface,
         }
         for name, (family, entry) in known.items()
-        if all(word.lower() in name for word in config.words) and config.family in (None, family.name)
+        if all(word.lower() in name.lower() for word in config.words) and config.family in (None, family.name)
     ]
     if not rows:
         raise SwiftkitError(f"no model has {' and '.join(config.words)} in its name", "`swiftkit models` lists all")
@@ -66,8 +66,8 @@ def _show(name: str, family: models.Family, entry: models.Entry, config: ModelsC
     if folder:
         found = lora.layers(weights.inspect(folder, family, trust_remote_code=False).tensors)
     else:
-        found = lora.layers_of(entry.config, fused="qkv_proj" in family.lora_targets)
-    trained = lora.trainable(lora.chosen(found, family.lora_targets), config.lora_rank)
+        found = lora.layers_of(entry.config, fused="qkv_proj" in family.lora_targets) if entry.config else []
+    trained = lora.trainable(lora.chosen(found, family.lora_targets), config.lora_rank) if found else None
     content: dict[str, Any] = {
         "model": name,
         "family": family.name,
@@ -87,7 +87,8 @@ def _show(name: str, family: models.Family, entry: models.Entry, config: ModelsC
         print(json.dumps(content))
         return 0
     content["parameters"] = size(entry.parameters)
-    content["trainable"] = f"{trained:,} with LoRA of rank {config.lora_rank} ({trained / entry.parameters:.2%})"
+    if trained is not None:
+        content["trainable"] = f"{trained:,} with LoRA of rank {config.lora_rank} ({trained / entry.parameters:.2%})"
     del content["lora_rank"]
     shown = [[key, ", ".join(v) if isinstance(v, list) else str(v)] for key, v in content.items() if v]
     print(table([], shown))

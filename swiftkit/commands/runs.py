@@ -42,15 +42,15 @@ def run(given: Given, problems: Problems) -> int:
     return 0
 
 
-def _summary(found: runs.Run) -> dict[str, Any]:
-    record = found.declared().get("record", {})
-    best = found.best()
+def _summary(found: runs.Run, *, whole: bool = False) -> dict[str, Any]:
+    record = found.declared()["record"]
+    best = found.best(quick=not whole)
     return {
         "run": found.name,
         "path": str(found.path),
         "state": runs.state(found),
         "steps": record.get("steps"),
-        "rows": record.get("rows", {}).get("train"),
+        "rows": (record.get("rows") or {}).get("train"),
         "best": {"step": best["step"], "value": best["value"]} if best else None,
         "seconds": record.get("seconds"),
     }
@@ -70,7 +70,7 @@ def _cells(summary: dict[str, Any]) -> list[str]:
 
 
 def _show(found: runs.Run, wants_json: bool) -> int:
-    summary = _summary(found)
+    summary = _summary(found, whole=True)
     content = found.declared()
     last = found.last()
     files = {
@@ -80,7 +80,7 @@ def _show(found: runs.Run, wants_json: bool) -> int:
     if wants_json:
         print(json.dumps({**summary, **files, **content}))
         return 0
-    config, record = content.get("config", {}), content.get("record", {})
+    config, record = content["config"], content["record"]
     best = summary["best"]
     shown = {
         "run": found.path,

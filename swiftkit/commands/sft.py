@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shlex
 import signal
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import psutil
 import yaml
 
 from swiftkit import curves, events, hardware, planning, plugins, record, runs
@@ -50,7 +52,7 @@ def run(given: Given, problems: Problems) -> int:
     if made.config.dry_run:
         _print_dry(made)
         return 0
-    folder = runs.create(Path(made.config.output_dir), made.wanted.name)
+    folder = runs.create(Path(made.config.output_dir).expanduser(), made.wanted.name)
     logger.info("run: %s", folder.path)
     told = record.started(made)
     record.save(folder, made, told)
@@ -60,12 +62,17 @@ def run(given: Given, problems: Problems) -> int:
     began = time.time()
     with Progress(made.steps) as progress:
         outcome = plugins.get("trainers", "ms_swift")(job(folder, made), progress.show)
-    hashing.join()
+    if outcome.state == "finished":  # who has interrupted does not want to wait for hashes
+        hashing.join()
     told |= record.ended(folder, outcome, time.time() - began)
     record.save(folder, made, told)
     if outcome.step:
         title = f"{folder.name}, rank {made.config.lora_rank}, learning rate {made.config.learning_rate:g}"
         curves.save(curves.curves(events.lived(events.read(folder.events))), title, folder.path / "curves.png")
+    if told["trainable"] != made.trainable:
+        logger.warning(
+            "ms-swift trained %s parameters, not the %s announced", f"{told['trainable']:,}", f"{made.trainable:,}"
+        )
     return _report(folder, outcome, told, made.config.json_)
 
 
@@ -107,7 +114,7 @@ def arguments(made: Plan, run: Path) -> list[str]:
 
 def _print_dry(made: Plan) -> None:
     config = made.config.model_dump(mode="json")
-    argv = arguments(made, Path(made.config.output_dir) / made.wanted.name / "v0-dry-run")
+    argv = arguments(made, Path(made.config.output_dir).expanduser() / made.wanted.name / "v0-dry-run")
     rows = made.rows.account.__dict__
     if made.config.json_:
         print(json.dumps({"config": config, "ms_swift": argv, "rows": rows, "steps": made.steps}))
@@ -138,6 +145,7 @@ def job(run: Run, made: Plan) -> Job:
         rows_per_step=made.rows_per_step,
         trust_remote_code=config.trust_remote_code,
         keep_best=bool(made.rows.validation),
+        parent=(os.getpid(), psutil.Process().create_time()),
     )
 
 

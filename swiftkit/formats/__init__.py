@@ -33,6 +33,13 @@ def turn(role: Any, content: Any) -> Message:
     return {"role": role, "content": content}
 
 
+def known_only(said: dict[str, Any], *known: str) -> None:
+    """Refuse a turn with further fields: `loss`, `weight`, `tool_calls`, `reasoning_content` … change what is meant."""
+    for key, value in said.items():
+        if key not in (*known, "name", "id") and value not in (None, "", [], {}):
+            raise ValueError(f"a turn has `{key}`, which is not understood; without it the turn means something else")
+
+
 def pair(row: dict[str, Any], question: Any, answer: Any) -> list[Message]:
     """Question and answer of a row, with its `system` prompt and `history` of [question, answer] where it has any."""
     messages = [] if row.get("system") is None else [turn("system", row["system"])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from swiftkit.formats import turn
+from swiftkit.formats import known_only, turn
 from swiftkit.schema import Message
 
 COLUMNS = ("messages",)
@@ -18,6 +18,8 @@ def to_messages(row: dict[str, Any]) -> list[Message]:
         raise ValueError(f"messages is {type(messages).__name__}, not a list")
     if not all(isinstance(message, dict) for message in messages):
         raise ValueError("every message must be an object with role and content")
+    for message in messages:
+        known_only(message, "role", "content")
     turns = [turn(message.get("role"), message.get("content")) for message in messages]
     if row.get("system") is not None:
         if turns and turns[0]["role"] == "system":

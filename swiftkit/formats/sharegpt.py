@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from swiftkit.formats import turn
+from swiftkit.formats import known_only, turn
 from swiftkit.schema import Message
 
 COLUMNS = ("conversations",)
@@ -19,6 +19,7 @@ def to_messages(row: dict[str, Any]) -> list[Message]:
         raise ValueError("conversations must be a list of objects with from and value")
     messages = [] if row.get("system") is None else [turn("system", row["system"])]
     for said in turns:
+        known_only(said, "from", "value", "role", "content")
         role = said.get("from", said.get("role"))
         messages.append(turn(ROLES.get(role, role), said.get("value", said.get("content"))))
     return messages

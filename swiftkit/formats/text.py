@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from swiftkit.formats import rendered
+from swiftkit.formats import rendered, turn
 from swiftkit.schema import Message
 
 COLUMNS = ("text",)
@@ -13,9 +13,9 @@ OPTIONAL = ()
 
 def to_messages(row: dict[str, Any]) -> list[Message]:
     """No conversation at all; refuses text that is a rendered one."""
-    text = row["text"]
-    if not isinstance(text, str) or not text.strip():
-        raise ValueError("text is empty or no text")
+    text = turn("user", row["text"])["content"]
+    if not text.strip():
+        raise ValueError("the text is empty")
     if rendered.marked(text):
         raise ValueError(
             "this text is a rendered chat, of which only the answers should be learned (--format rendered)"

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import psutil
 
 from swiftkit import events, hardware, passthrough
 from swiftkit.config import SftConfig
@@ -69,7 +72,7 @@ def arguments(
         "bf16": dtype == "bf16",
         "fp16": dtype == "fp16",
         "lora_rank": config.lora_rank,
-        "lora_alpha": round(config.lora_alpha),
+        "lora_alpha": config.lora_alpha,
         "lora_dropout": config.lora_dropout,
         "target_modules": config.lora_target_modules,
         "learning_rate": config.learning_rate,
@@ -150,33 +153,39 @@ def train(job: Job, show: Callable[[Event], None]) -> Outcome:
 def _signals_to(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
     """Pass SIGINT and SIGTERM on to the child's group; the child saves and ends. In the end nothing of it is left.
 
-    Yields the signals that came.
+    A second signal, or `GRACE` seconds, end it at once. Yields the signals that came.
     """
     received: list[int] = []
+    family = {child.pid: psutil.Process(child.pid)}  # torchrun's processes have groups of their own
+
+    def kill() -> None:
+        for process in family.values():
+            with suppress(psutil.Error):
+                process.kill()
 
     def forward(number: int, frame: FrameType | None) -> None:
         received.append(number)
-        _send(child, signal.SIGTERM)
+        with suppress(psutil.Error):
+            family.update({p.pid: p for p in psutil.Process(child.pid).children(recursive=True)})
+        if len(received) > 1:
+            kill()
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGTERM)
+        timer = threading.Timer(GRACE, kill)
+        timer.daemon = True
+        timer.start()
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield received
     finally:
-        try:
-            if child.poll() is None:
-                _send(child, signal.SIGTERM)
-            child.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            pass
-        _send(child, signal.SIGKILL)
-        child.wait()
+        if child.poll() is None:
+            forward(signal.SIGTERM, None)
+            child.wait()
+        kill()
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _send(child: subprocess.Popen[bytes], number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, number)
 
 
 def follow(path: Path, ended: Callable[[], bool]) -> Iterator[Event]:
@@ -203,17 +212,14 @@ def outcome(job: Job, returncode: int) -> Outcome:
     if end is None:
         reason = f"the training process was ended by signal {-returncode}" if returncode < 0 else "the process ended"
         return Outcome("died", step, f"{reason} after step {step} without a word")
-    if end["event"] == "finished" and returncode == 0 and _reached(job):
+    if end["event"] == "finished" and returncode == 0 and _saved(job) >= step:
         return Outcome("finished", step)
     if end["event"] == "finished":
         return Outcome("failed", step, f"ms-swift ended with {returncode} before it had saved its last step")
     return Outcome(end["event"], step, end.get("error"))
 
 
-def _reached(job: Job) -> bool:
-    """Whether the newest checkpoint is that of the last planned step."""
-    states = sorted(job.run.glob("checkpoint-*/trainer_state.json"), key=lambda p: int(p.parent.name.split("-")[1]))
-    if not states:
-        return False
-    state = json.loads(states[-1].read_text(encoding="utf-8"))
-    return bool(state["global_step"] >= state["max_steps"])
+def _saved(job: Job) -> int:
+    """The step of the newest checkpoint, as the trainer has written it down; 0 when there is none."""
+    states = job.run.glob("checkpoint-*/trainer_state.json")
+    return max((int(json.loads(p.read_text(encoding="utf-8"))["global_step"]) for p in states), default=0)

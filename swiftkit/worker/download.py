@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def dataset(hub: str, asked: str, file: str) -> str:
         rows = load_dataset(hub_id, subset or None, split=split or "train")
     target = Path(file)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
+    partial = Path(f"{file}.{os.getpid()}")
     with partial.open("w", encoding="utf-8") as stream:
         for row in rows:
             stream.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from swiftkit import events
 
 VARIABLE = "SWIFTKIT_JOB"  # tells the plugin, which ms-swift imports again in every loader process, its job file
@@ -30,6 +32,7 @@ class Job:
         rows_per_step: training rows of one optimizer step.
         trust_remote_code: whether ms-swift may run code from the model folder.
         keep_best: whether there is validation to choose a best checkpoint by.
+        parent: process id and start (seconds since 1970) of the command that watches; training ends without it.
     """
 
     run: Path
@@ -42,6 +45,7 @@ class Job:
     rows_per_step: int
     trust_remote_code: bool
     keep_best: bool
+    parent: tuple[int, float]
 
     @cached_property
     def events(self) -> Path:
@@ -69,6 +73,15 @@ def load(path: Path) -> Job:
     """Read a job file."""
     content = json.loads(path.read_text(encoding="utf-8"))
     return Job(**{**content, "run": Path(content["run"])})
+
+
+def orphaned(job: Job) -> bool:
+    """Whether the command that watches is gone, or this process was left behind by the one that started it."""
+    pid, began = job.parent
+    try:
+        return abs(psutil.Process(pid).create_time() - began) > 1
+    except psutil.Error:
+        return True
 
 
 def phase(job: Job, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ def main(folder: str, file: str, trust_remote_code: str) -> None:
     backend = getattr(made, "backend_tokenizer", None)
     if backend is None:
         sys.exit("it is written in Python, and cannot be used outside of transformers")
-    partial = Path(file).with_suffix(".partial")
+    partial = Path(f"{file}.{os.getpid()}")  # two first runs may write the same file at once
     backend.save(str(partial))
     partial.replace(file)
 

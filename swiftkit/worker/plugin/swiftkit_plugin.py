@@ -64,7 +64,6 @@ class Recorder(TrainerCallback):
         self.latest: tuple[int, float] | None = None
         self.stop: str | None = None
         self.asked = math.inf  # when the first signal came
-        self.parent = os.getppid()
         self.writes = args.process_index == 0
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._signal)
@@ -96,7 +95,9 @@ class Recorder(TrainerCallback):
         if not self._finite("loss", logs["loss"], state, control):
             return
         tokens = round(state.global_step * JOB.rows_per_step * JOB.mean_tokens)
-        kept = {key: logs[key] for key in ("loss", "grad_norm", "learning_rate") if key in logs}
+        kept = {
+            key: logs[key] for key in ("loss", "grad_norm", "learning_rate") if math.isfinite(logs.get(key, math.inf))
+        }
         self._tell("step", step=state.global_step, epoch=round(state.epoch or 0, 4), tokens=tokens, **kept)
 
     def _finite(self, what: str, value: float, state: Any, control: Any) -> bool:
@@ -127,7 +128,7 @@ class Recorder(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Save and stop when a signal asked for it, or when the parent is gone."""
-        if os.getppid() != self.parent:
+        if jobs.orphaned(JOB):
             self.stop = self.stop or "interrupted"
         if args.world_size > 1:
             self.stop = _agreed(self.stop)

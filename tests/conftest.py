@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+# Two workers train at the same time on two cores; with a thread a core each, they would wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 SWIFTKIT = [sys.executable, "-m", "swiftkit"]

@@ -461,7 +461,7 @@ def test_validation_rows_that_are_trained_on_are_told(tmp_path: Path) -> None:
     data = str(write_rows(tmp_path / "rows.jsonl", chat_rows(40)))
     words = ("sft", "--model_type", "tiny-math", "--dataset", data, "--val_dataset", data, "--dry_run")
     done = swiftkit(*words)
-    assert "40 of 40 validation rows ask what is trained on" in done.stderr
+    assert "40 of 40 validation rows ask what is also trained on" in done.stderr
 
 
 def test_several_datasets_of_different_formats(tmp_path: Path) -> None:

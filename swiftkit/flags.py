@@ -135,7 +135,7 @@ class Layer:
             if spelled == "swift" and isinstance(value, dict):
                 for option, inner in value.items():
                     self.entry(f"swift.{option}", inner, elsewhere)
-            elif spelled not in elsewhere and not (elsewhere and spelled.startswith("swift.") and not self.passes):
+            elif spelled not in elsewhere and not (elsewhere and self.for_training(spelled)):
                 self.other(spelled, value)
         elif isinstance(value, bool) and kind(self.config.field(name)) is not bool:
             said = str(value).lower()
@@ -161,6 +161,10 @@ class Layer:
     def passes(self) -> bool:
         """Whether this command hands options on to ms-swift."""
         return "swift" in self.config.model_fields
+
+    def for_training(self, spelled: str) -> bool:
+        """Whether a key of the project's file is an option of ms-swift, which this command has no use for."""
+        return not self.passes and (spelled.startswith("swift.") or passthrough.bare(spelled))
 
     def other(self, spelled: str, value: Any) -> None:
         """A name that is no flag of ours: an option of ms-swift, or a slip."""

@@ -142,7 +142,9 @@ def test_what_old_scripts_say_and_what_is_so_anyway(caplog: pytest.LogCaptureFix
 
 
 def test_the_project_file_may_speak_of_training_to_other_commands(tmp_path: Path) -> None:
-    (tmp_path / "swiftkit.yaml").write_text("swift: {weight_decay: 0.1}\nswift.lora_bias: all\nbatch_size: 4\n")
+    (tmp_path / "swiftkit.yaml").write_text(
+        "swift: {weight_decay: 0.1}\nswift.lora_bias: all\nadam_beta2: 0.9\nbatch_size: 4\n"
+    )
     problems = Problems()
     assert flags.read(ModelsConfig, ["show", "tiny-math"], problems).values == {"words": ["show", "tiny-math"]}
     assert not problems.found

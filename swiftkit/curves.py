@@ -68,6 +68,7 @@ def draw(data: Curves, title: str) -> Figure:
             linewidth=2,
             marker="o",
             markersize=5,
+            zorder=4,
             label="validation loss",
             gid="validation",
         )
@@ -76,7 +77,8 @@ def draw(data: Curves, title: str) -> Figure:
             *zip(data.best, strict=True),
             color="#2a7d3f",
             marker="*",
-            markersize=18,
+            markersize=20,
+            zorder=3,
             linestyle="",
             gid="best",
             label=f"best: {data.best[1]:.4f} at step {data.best[0]}",
@@ -85,7 +87,9 @@ def draw(data: Curves, title: str) -> Figure:
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel("optimizer step")
     axes.set_ylabel("loss (cross entropy, nats a token)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, min(steps, default=1) - 0.5), max(high, max(steps, default=1) + 0.5))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     if steps or data.validation[0]:

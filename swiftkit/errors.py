@@ -70,7 +70,9 @@ def unknown(kind: str, name: str, known: Iterable[str], see: str | None = None) 
 def nearest(name: str, known: Iterable[str], see: str | None = None) -> str:
     """A hint that names what was probably meant by `name`."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    plain = name.lower().replace(".", "_")
+    beginning = [known for known in names if len(plain) > 3 and known.lower().startswith(plain)]
+    close = (beginning or difflib.get_close_matches(plain, names, n=3, cutoff=0.6))[:3]
     if close:
         return "did you mean " + " or ".join(f"`{c}`" for c in close) + "?"
     return see or "known: " + ", ".join(names)

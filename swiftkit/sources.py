@@ -134,7 +134,8 @@ def _beside(path: Path) -> str:
     folder = path.expanduser().parent
     if not folder.is_dir():
         return f"the folder {folder} does not exist either"
-    return f"in {folder}: " + nearest(path.name, [p.name for p in folder.iterdir()] or ["nothing"])
+    held = sorted(p.name for p in folder.iterdir())
+    return nearest(path.name, held, f"the folder {folder.resolve()} holds: {', '.join(held[:10]) or 'nothing'}")
 
 
 def read(source: Source, seed: int) -> Rows:

@@ -87,6 +87,7 @@ def ended(run: Run, outcome: Outcome, seconds: float) -> dict[str, Any]:
 
 
 def save(run: Run, made: Plan, record: dict[str, Any]) -> None:
+    """Write run.yaml: the resolved config, with absolute paths, and the record so far."""
     config = made.config.model_dump(mode="json")
     if not made.wanted.embedded:  # an embedded model moves with the installation
         config["model_id_or_path"] = str(made.folder.path.resolve())

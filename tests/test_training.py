@@ -213,6 +213,14 @@ def test_runs_lists_and_shows(demo: dict[str, Any]) -> None:
     assert f"at step {run.best()['step']}" in shown.stdout  # type: ignore[index]
 
 
+def test_demo_as_json_is_one_object() -> None:
+    done = swiftkit("demo", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["state"] == "finished"
+    assert Path(told["best_model_checkpoint"]).is_dir()
+
+
 def test_without_any_network_at_all(tmp_path: Path) -> None:
     """`unshare -n`: not even the loopback interface is up."""
     if subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:

@@ -87,8 +87,11 @@ def _show(name: str, family: models.Family, entry: models.Entry, config: ModelsC
         print(json.dumps(content))
         return 0
     content["parameters"] = size(entry.parameters)
+    content["defaults"] = [f"--{key} {value}" for key, value in entry.defaults.items()]
     if trained is not None:
-        content["trainable"] = f"{trained:,} with LoRA of rank {config.lora_rank} ({trained / entry.parameters:.2%})"
+        content["trainable"] = (
+            f"{trained:,} with LoRA of rank {config.lora_rank} ({trained / (trained + entry.parameters):.2%})"
+        )
     del content["lora_rank"]
     shown = [[key, ", ".join(v) if isinstance(v, list) else str(v)] for key, v in content.items() if v]
     print(table([], shown))

@@ -339,3 +339,35 @@ def test_a_folder_without_a_readable_tokenizer(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{")
     with pytest.raises(SwiftkitError, match="cannot read the tokenizer"):
         tokenization.load(tmp_path)
+
+
+# --- how a training ended ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("told", "saved", "code", "expected"),
+    [
+        (["step", "finished"], 3, 0, "finished"),
+        (["step", "finished"], 3, -6, "finished"),  # it fell over while clearing up; nothing is lost
+        (["step", "finished"], 2, 0, "failed"),
+        (["step", "finished"], None, 0, "failed"),
+        (["step", "failed"], 3, 1, "failed"),
+        (["step"], 3, 0, "died"),
+        (["step"], 3, -9, "died"),
+        ([], None, 1, "died"),
+        (["step", "interrupted"], 3, 0, "interrupted"),
+    ],
+)
+def test_the_end_is_judged_by_events_and_checkpoints(
+    told: list[str], saved: int | None, code: int, expected: str, tmp_path: Path
+) -> None:
+    from swiftkit.trainers import ms_swift
+    from swiftkit.worker.job import Job
+
+    for event in told:
+        events.append(tmp_path / "events.jsonl", event, step=3)
+    if saved:
+        (tmp_path / f"checkpoint-{saved}").mkdir()
+        (tmp_path / f"checkpoint-{saved}" / "trainer_state.json").write_text(json.dumps({"global_step": saved}))
+    job = Job(tmp_path, [], "chatml", "chatml", "", {}, 1.0, 1, False, True, (1, 0.0))
+    assert ms_swift.outcome(job, code).state == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from swiftkit.trainers import Outcome
 from swiftkit.worker.job import VARIABLE, Job
 
 PLUGIN = Path(__file__).parent.parent / "worker" / "plugin" / "swiftkit_plugin.py"
+logger = logging.getLogger(__name__)
 POLL = 0.1  # seconds between two looks at the events
 GRACE = 60.0  # seconds that a stopping child has to save its checkpoint
 
@@ -212,10 +214,12 @@ def outcome(job: Job, returncode: int) -> Outcome:
     if end is None:
         reason = f"the training process was ended by signal {-returncode}" if returncode < 0 else "the process ended"
         return Outcome("died", step, f"{reason} after step {step} without a word")
-    if end["event"] == "finished" and returncode == 0 and _saved(job) >= step:
-        return Outcome("finished", step)
-    if end["event"] == "finished":
+    if end["event"] == "finished" and _saved(job) < step:
         return Outcome("failed", step, f"ms-swift ended with {returncode} before it had saved its last step")
+    if end["event"] == "finished":
+        if returncode:  # what comes after is clearing up
+            logger.warning("all is trained and saved, but ms-swift then ended with %d", returncode)
+        return Outcome("finished", step)
     return Outcome(end["event"], step, end.get("error"))
 
 

@@ -54,6 +54,16 @@ def _train(job: jobs.Job, main_process: bool) -> None:
                 Dataset.from_list([json.loads(line) for line in stream]).save_to_disk(target)
     jobs.wait_for_data(job)
     sft_main(job.argv)
+    _part()
+
+
+def _part() -> None:
+    """Let the processes of a torchrun leave together: one that is gone first takes the others' threads by surprise."""
+    import torch.distributed
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def load(path: Path) -> Job:
 
 
 def orphaned(job: Job) -> bool:
-    """Whether the command that watches is gone, or this process was left behind by the one that started it."""
+    """Whether the command that watches this training is gone."""
     pid, began = job.parent
     try:
         return abs(psutil.Process(pid).create_time() - began) > 1

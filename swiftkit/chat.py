@@ -110,6 +110,21 @@ def stop_text(template: Template) -> str:
     return learned.rpartition("!")[2].strip()
 
 
+def stops(template: Template, tokenizer: Tokenizer, *configs: dict[str, Any]) -> tuple[list[int], list[int], str]:
+    """What ends an answer: the learned stop token, further ones that the model's configs name, the learned text.
+
+    The first list is empty where the tokenizer has no single token for the learned text.
+    """
+    text = stop_text(template)
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    learned = ids if len(ids) == 1 else []
+    named: set[int] = set()
+    for config in configs:
+        value = config.get("eos_token_id")
+        named |= {int(v) for v in (value if isinstance(value, list) else [value]) if v is not None}
+    return learned, sorted(named - set(learned)), text
+
+
 def encode(conversations: Iterable[Sequence[Message]], template: Template, tokenizer: Tokenizer) -> Iterator[Encoded]:
     """Token ids and labels of each conversation, up to its last learned token.
 
@@ -123,6 +138,20 @@ def encode(conversations: Iterable[Sequence[Message]], template: Template, token
         encodings = iter(tokenizer.encode_batch([text for text, _ in chain(*pieces)], add_special_tokens=False))
         for row in pieces:
             yield _join([(next(encodings), learned) for _, learned in row])
+
+
+def prompts(
+    conversations: Iterable[Sequence[Message]], template: Template, tokenizer: Tokenizer
+) -> Iterator[list[int]]:
+    """Token ids of each conversation up to where the assistant begins to write.
+
+    They are those with which `encode` begins where the same conversation goes on with an answer, since earlier answers
+    are cut out as pieces here as well.
+    """
+    for messages in conversations:
+        pieces = _pieces(template.parts(messages, add_generation_prompt=True))
+        encodings = tokenizer.encode_batch([text for text, _ in pieces], add_special_tokens=False)
+        yield [token for encoding in encodings for token in encoding.ids]
 
 
 def _pieces(parts: list[tuple[str, bool]]) -> list[tuple[str, int]]:

@@ -14,9 +14,11 @@ from swiftkit.errors import BUG, INTERRUPTED, Problems, SwiftkitError, nearest
 # Name to one line of help; `swiftkit/commands/<name>.py` is imported when it is called.
 COMMANDS = {
     "sft": "fine-tune a model on your own data",
+    "exam": "ask a model questions with known answers, and score it",
+    "export": "ship what was trained: merge the adapter into its base model",
     "models": "list the models and datasets that swiftkit knows, show one",
     "runs": "list the runs, show one",
-    "demo": "watch a real fine-tuning, without download, in a few minutes",
+    "demo": "watch it all, with a real model and without download, in two minutes",
 }
 REPORT = "this is a bug in swiftkit. Please report it with the traceback above and the output of `swiftkit --version`."
 
@@ -74,5 +76,7 @@ usage: swiftkit COMMAND [--flag value ...]      (`swiftkit COMMAND --help` lists
 examples:
   swiftkit demo
   swiftkit sft --model_type qwen2_5-1_5b-instruct --lora_rank 8 --dataset my_data.jsonl
+  swiftkit exam --ckpt best --dataset my_exam.jsonl
+  swiftkit export --merge_lora
   swiftkit models qwen
   swiftkit runs show v0"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
@@ -47,6 +47,8 @@ class Config(BaseModel):
     """Base of every command's options: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    # What names of swiftkit.yaml mean to this command, where it is not the same; empty: nothing.
+    in_project_file: ClassVar[Mapping[str, str]] = {}
 
     json_: bool = flag(
         False, "Print the result as one JSON object.", "Output", alias="json", exclude=True, shown="false"
@@ -158,6 +160,12 @@ class SftConfig(ModelOptions):
     system: str | None = flag(
         None, "System prompt for rows that bring none.", "Data", shown="the model's own", metavar="TEXT"
     )
+    instruct: Literal["none", "ans"] = flag(
+        "none",
+        "Format instruction added to every question; ans: put the answer within {{ans:…}}. Answers that end with "
+        "`#### n` (GSM8K) are given that marker.",
+        "Data",
+    )
     max_length: int = flag(
         2048,
         "Longest example, in tokens; longer ones are dropped whole.",
@@ -220,6 +228,94 @@ class SftConfig(ModelOptions):
     output_dir: str = flag("output", "Folder of all runs.", "Output", metavar="FOLDER")
     swift: dict[str, Any] = Field(default={}, description="Further ms-swift options, given as --swift.<name> <value>.")
     dry_run: bool = flag(False, "Check everything, print what would happen, stop.", "Output", "dry-run", exclude=True)
+
+
+class CheckpointOptions(ModelOptions):
+    """Which checkpoint, and of which base model."""
+
+    ckpt: str | None = flag(
+        None,
+        "best, last or base of the newest run, RUN, RUN:best, RUN:last, RUN:base, or a folder (adapter or model).",
+        "Model",
+        "ckpt_dir",
+        "adapters",
+        shown="best; base if a model is named",
+        metavar="CKPT",
+    )
+    output_dir: str = flag("output", "Folder of all runs.", "Output", metavar="FOLDER")
+
+
+class ExamConfig(CheckpointOptions):
+    """Examine a model on questions with known answers."""
+
+    in_project_file: ClassVar[Mapping[str, str]] = {
+        "dataset": "train_dataset",
+        **dict.fromkeys(("val_dataset", "format", "batch_size"), ""),
+    }
+
+    dataset: list[str] = flag(
+        [],
+        "Questions with their reference answers: names, files or hub ids, as for sft.",
+        "Questions",
+        "exam_dataset",
+        "eval_dataset",
+        "val_dataset",
+        "custom_val_dataset_path",
+        shown="the exam that belongs to the training data, else the run's validation rows",
+    )
+    train_dataset: list[str] = flag(
+        [],
+        "Training data: names the exam that belongs to it, and gives --examples.",
+        "Questions",
+        shown="the run's, or the model's own",
+    )
+    format: str | None = flag(
+        None, "Format of the rows.", "Questions", shown="recognised by their columns", metavar="NAME"
+    )
+    system: str | None = flag(
+        None,
+        "System prompt of every question, in place of its own.",
+        "Questions",
+        shown="as in the rows and in training",
+        metavar="TEXT",
+    )
+    instruct: Literal["none", "ans"] | None = flag(
+        None, "Format instruction added to every question.", "Questions", shown="as in training"
+    )
+    examples: int = flag(0, "Solved examples from the training data in front of every question.", "Questions", ge=0)
+
+    max_new_tokens: int = flag(512, "Longest answer, in tokens.", "Answers", "max_tokens", ge=1)
+    batch_size: int | None = flag(
+        None,
+        "Questions answered at once.",
+        "Answers",
+        "eval_batch_size",
+        "per_device_eval_batch_size",
+        ge=1,
+        shown="as many as the memory holds, at most 64",
+    )
+    seed: int = flag(42, "Seed of samples and examples.", "Answers", ge=0, lt=2**32)
+
+    scorer: str = flag("ans", "Rule that gives the credit (docs/exam.md).", "Score", metavar="NAME")
+    tolerance: float = flag(
+        0, "Largest difference from a reference number that counts as equal, as a share of it.", "Score", ge=0, lt=1
+    )
+    with_base: bool = flag(
+        False, "Examine the base model on the same questions as well, if that was not done before.", "Score"
+    )
+    fail_under: float | None = flag(
+        None, "Exit code 3 if the mark is lower, 0 to 100.", "Score", ge=0, le=100, shown="off"
+    )
+
+
+class ExportConfig(CheckpointOptions):
+    """Ship what was trained: merge the adapter into its base model."""
+
+    merge_lora: bool = flag(False, "Merge the adapter into a copy of its base model.", "What")
+    export_dir: str | None = flag(
+        None, "Folder of the merged model.", "Output", "to", shown="merged-<step> in the run's folder", metavar="FOLDER"
+    )
+    overwrite: bool = flag(False, "Replace a folder that exists.", "Output")
 
 
 class ModelsConfig(Config):

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from swiftkit import passthrough
-from swiftkit.config import Config, SftConfig, kind
+from swiftkit.config import Config, ExamConfig, ExportConfig, SftConfig, kind
 from swiftkit.errors import Problems, SwiftkitError, nearest
 
 C = TypeVar("C", bound=Config)
@@ -70,7 +70,10 @@ def read(config: type[Config], argv: list[str], problems: Problems) -> Given:
     with problems.collect():
         elsewhere = set() if named else _of_other_commands()
         for key, value in _content(path).items():
-            filed.entry(str(key).replace("-", "_"), value, elsewhere)
+            name = str(key).replace("-", "_")
+            name = name if named else config.in_project_file.get(name, name)
+            if name:
+                filed.entry(name, value, elsewhere)
     return typed.given.under(filed.given)
 
 
@@ -186,7 +189,8 @@ class Layer:
 
 def _of_other_commands() -> set[str]:
     """Names that swiftkit.yaml may hold for another command than the one that reads it."""
-    return {name for other in Config.__subclasses__() for name in other.canonical()} | set(SftConfig.canonical())
+    working: tuple[type[Config], ...] = (SftConfig, ExamConfig, ExportConfig)
+    return {name for other in (*Config.__subclasses__(), *working) for name in other.canonical()}
 
 
 def _content(path: Path) -> dict[Any, Any]:

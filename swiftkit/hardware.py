@@ -155,6 +155,21 @@ def training_memory(
     return fixed + layer * count, fixed + layer + boundaries
 
 
+def answering_rows(config: Mapping[str, Any], parameters: int, tokens: int, dtype: str) -> int:
+    """How many questions of at most `tokens` tokens, answers included, fit into half of the free memory at once.
+
+    Per token and layer the cache keeps a key and a value of `num_key_value_heads * head_dim` numbers.
+    """
+    width = 4 if dtype == "fp32" else 2
+    heads = int(config.get("num_attention_heads") or 1)
+    size = int(config.get("head_dim") or int(config.get("hidden_size") or 0) // heads)
+    kept = (
+        2 * width * int(config.get("num_key_value_heads") or heads) * size * int(config.get("num_hidden_layers") or 1)
+    )
+    free = device().memory - parameters * width
+    return max(1, free // 2 // max(1, kept * tokens))
+
+
 def run_bytes(trainable: int, tokenizer: int, data: int) -> int:
     """Disk that a run needs, in bytes: three checkpoints (last, best, the one being written) and a copy of the best.
 
@@ -165,7 +180,7 @@ def run_bytes(trainable: int, tokenizer: int, data: int) -> int:
     return 3 * (12 * trainable + tokenizer + megabyte) + 2 * (4 * trainable + tokenizer) + data + 8 * megabyte
 
 
-def need_disk(folder: Path, needed: int) -> None:
+def need_disk(folder: Path, needed: int, *, flag: str = "--output_dir", what: str = "the run") -> None:
     """Refuse when the disk under `folder` (which need not exist yet) has less than `needed` bytes free.
 
     Raises:
@@ -175,11 +190,11 @@ def need_disk(folder: Path, needed: int) -> None:
     while not existing.exists():
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        what = "is a file" if not existing.is_dir() else "cannot be written to"
-        raise SwiftkitError(f"--output_dir {folder}: {existing} {what}", "name another folder")
+        trouble = "is a file" if not existing.is_dir() else "cannot be written to"
+        raise SwiftkitError(f"{flag} {folder}: {existing} {trouble}", "name another folder")
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise SwiftkitError(
-            f"the run needs about {needed / 1e9:,.2f} GB on the disk of {folder}, which has {free / 1e9:,.2f} GB free",
-            "free some space, name another --output_dir, or lower --lora_rank",
+            f"{what} needs about {needed / 1e9:,.2f} GB on the disk of {folder}, which has {free / 1e9:,.2f} GB free",
+            f"free some space, or name another {flag}",
         )

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from swiftkit import chat, data, hardware, lora, models, sources, tokenization, weights
+from swiftkit import chat, data, hardware, instruct, lora, models, sources, tokenization, weights
 from swiftkit.config import SftConfig
 from swiftkit.errors import Problems, SwiftkitError
 from swiftkit.flags import Given, build, sound_part
@@ -129,8 +129,20 @@ def _examples(asked: list[str], config: SftConfig, problems: Problems) -> tuple[
             read, not_sampled = read + rows.read, not_sampled + rows.not_sampled
             if rows.source.sample and rows.source.sample > rows.read:
                 logger.warning("%s has %s rows; all of them are taken", name, f"{rows.read:,}")
-            made += data.examples(rows, config.format, config.system)
+            made += _instructed(data.examples(rows, config.format, config.system), config.instruct)
     return (made, read, not_sampled), files
+
+
+def _instructed(made: list[Example], name: str) -> list[Example]:
+    """The examples with `--instruct`; every one that does not allow it is an error."""
+    problems, instructed = Problems(), []
+    for example in made:
+        try:
+            instructed.append(instruct.apply(example, name))
+        except ValueError as error:
+            problems.add(f"{example.source}: --instruct {name}: {error}")
+    sources.raise_shortened(problems)
+    return instructed
 
 
 def _finish(

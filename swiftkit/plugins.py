@@ -18,7 +18,7 @@ from typing import Any
 
 from swiftkit.errors import SwiftkitError, unknown
 
-VERBS = {"formats": "to_messages", "trainers": "train"}
+VERBS = {"formats": "to_messages", "scorers": "score", "trainers": "train"}
 
 
 @cache

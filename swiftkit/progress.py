@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from types import TracebackType
+from typing import Self
 
 from swiftkit.events import Event
 
@@ -24,21 +25,17 @@ def span(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
-class Progress:
-    """Shows events; use as a context, since a live line has to be taken down."""
+class Line:
+    """One live line on a terminal, plain lines elsewhere; use as a context, since a live line has to be taken down."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, first: str) -> None:
         from rich.console import Console
 
-        self.steps = steps
-        self.began = self.shown = time.time()
-        self.training: tuple[float, int] | None = None  # time and step at which timing began
-        self.line = "starting"
-        self.validation = ""
         console = Console(stderr=True)
-        self.live = console.status(self.line) if console.is_terminal else None
+        self.live = console.status(first) if console.is_terminal else None
+        self.shown = time.time()
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self.live:
             self.live.start()
         return self
@@ -47,18 +44,41 @@ class Progress:
         if self.live:
             self.live.stop()
 
+    def say(self, line: str, *, lasting: bool = False) -> None:
+        """Show a line; a lasting one stays, and of the others a plain output sees one every `EVERY` seconds."""
+        if self.live:
+            self.live.update(line)
+        if lasting and self.live:
+            self.live.console.print(line, highlight=False)
+        elif lasting or (not self.live and time.time() - self.shown > EVERY):
+            self.shown = time.time()
+            if not self.live:
+                logger.info("%s", line)
+                sys.stderr.flush()
+
+
+class Progress(Line):
+    """Shows the events of a training."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__("starting")
+        self.steps = steps
+        self.began = time.time()
+        self.training: tuple[float, int] | None = None  # time and step at which timing began
+        self.validation = ""
+
     def show(self, event: Event) -> None:
         """Take in one event."""
         kind = event["event"]
         if kind == "phase":
             said = f"{PHASES[event['name']]} ({span(event['time'] - self.began)})"
             self.steps = event.get("steps", self.steps)
-            self._say(said, lasting=not self.live)
+            self.say(said, lasting=not self.live)
         elif kind == "step":
             self._step(event)
         elif kind == "eval":
             self.validation = f"validation loss {event['loss']:.4f}"
-            self._say(f"step {event['step']}/{self.steps}: {self.validation}", lasting=True)
+            self.say(f"step {event['step']}/{self.steps}: {self.validation}", lasting=True)
         elif kind == "best":
             self.validation += " (best so far)"
 
@@ -75,16 +95,4 @@ class Progress:
             parts.append(f"{event['tokens'] / step * steps / max(seconds, 1e-9):,.0f} tokens/s")
             if steps >= 3 and step < self.steps:
                 parts.append(f"{span(seconds / steps * (self.steps - step))} left")
-        due = time.time() - self.shown > EVERY or step == 1
-        self._say(", ".join(parts), lasting=due and not self.live)
-
-    def _say(self, line: str, lasting: bool) -> None:
-        if self.live:
-            self.live.update(line)
-        if lasting:
-            self.shown = time.time()
-            if self.live:
-                self.live.console.print(line, highlight=False)
-            else:
-                logger.info("%s", line)
-                sys.stderr.flush()
+        self.say(", ".join(parts), lasting=step == 1 and not self.live)

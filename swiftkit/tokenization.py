@@ -26,19 +26,32 @@ MADE_FROM = ("tokenizer*", "vocab*", "merges.txt", "added_tokens.json", "special
 
 
 def load(folder: Path, *, as_it_stands: bool = False, trust_remote_code: bool = False) -> Tokenizer:
-    """The tokenizer of a model folder.
+    """The tokenizer of a model folder; arguments and errors are those of `file`."""
+    return read(file(folder, as_it_stands=as_it_stands, trust_remote_code=trust_remote_code))
+
+
+def file(folder: Path, *, as_it_stands: bool = False, trust_remote_code: bool = False) -> Path:
+    """Where the tokenizer of a model folder is written down.
 
     Args:
         folder: a model folder.
-        as_it_stands: read its tokenizer.json; for embedded models, where a test says that nothing is changed.
+        as_it_stands: its tokenizer.json; for embedded models, where a test says that nothing is changed.
         trust_remote_code: let transformers run the folder's own tokenizer code.
 
     Raises:
         SwiftkitError: transformers cannot read it.
     """
+    return folder / "tokenizer.json" if as_it_stands else _converted(folder, trust_remote_code)
+
+
+def read(file: Path) -> Tokenizer:
+    """The tokenizer in a tokenizer.json.
+
+    Raises:
+        SwiftkitError: it is none.
+    """
     from tokenizers import Tokenizer
 
-    file = folder / "tokenizer.json" if as_it_stands else _converted(folder, trust_remote_code)
     try:
         made = Tokenizer.from_file(str(file))
     except Exception as error:  # the tokenizers library raises no narrower one

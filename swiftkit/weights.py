@@ -91,7 +91,7 @@ def inspect(path: Path, family: Family, *, trust_remote_code: bool) -> Folder:
             _no_code(path, family)
     tensors: dict[str, list[int]] = {}
     with problems.collect():
-        for file in _weight_files(path):
+        for file in files(path):
             with problems.collect():
                 tensors |= header(file)
     problems.raise_any()
@@ -117,7 +117,12 @@ def _no_code(path: Path, family: Family) -> None:
         logger.info("the folder brings code of its own; transformers' built-in %s is used instead", family.name)
 
 
-def _weight_files(path: Path) -> list[Path]:
+def files(path: Path) -> list[Path]:
+    """The safetensors files of a model folder.
+
+    Raises:
+        SwiftkitError: one is missing, or there are none that transformers would load.
+    """
     index = path / "model.safetensors.index.json"
     if index.is_file():
         weight_map = read_object(index).get("weight_map")

@@ -130,6 +130,45 @@ def family_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
     return get
 
 
+def lora(base: Path, folder: Path, *, targets: str | list[str] = "all-linear", **options: Any) -> Path:
+    """A LoRA adapter with random weights, both factors of it, as PEFT saves it; large enough to change answers."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(1)
+    settings = {"r": 4, "lora_alpha": 16, "init_lora_weights": False, "task_type": "CAUSAL_LM", **options}
+    config = LoraConfig(target_modules=targets, **settings)
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), config)
+    model.save_pretrained(folder)
+    return folder
+
+
+def plain_answers(
+    base: Path, adapter: Path | None, prompts: list[list[int]], limit: int, stops: list[int], dtype: str = "float32"
+) -> list[list[int]]:
+    """What plain transformers and PEFT answer, greedily, one question at a time; without the stop token."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, dtype))
+    model = PeftModel.from_pretrained(model, adapter).eval() if adapter else model.eval()
+    answers = []
+    for ids in prompts:
+        given = torch.tensor([ids])
+        said = model.generate(
+            input_ids=given,
+            attention_mask=torch.ones_like(given),
+            max_new_tokens=limit,
+            do_sample=False,
+            pad_token_id=0,
+            eos_token_id=stops,
+        )[0, len(ids) :].tolist()
+        answers.append(said[:-1] if said and said[-1] in stops else said)
+    return answers
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stands for the user's cache folder: what is worked out once for a model folder."""

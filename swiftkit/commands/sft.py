@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shlex
 import signal
 import time
@@ -12,10 +11,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import psutil
 import yaml
 
-from swiftkit import curves, events, hardware, planning, plugins, record, runs
+from swiftkit import child, curves, events, hardware, planning, plugins, record, runs
 from swiftkit.config import SftConfig
 from swiftkit.errors import FAILED, INTERRUPTED, TERMINATED, Problem, Problems
 from swiftkit.flags import Given
@@ -145,7 +143,7 @@ def job(run: Run, made: Plan) -> Job:
         rows_per_step=made.rows_per_step,
         trust_remote_code=config.trust_remote_code,
         keep_best=bool(made.rows.validation),
-        parent=(os.getpid(), psutil.Process().create_time()),
+        parent=child.me(),
     )
 
 

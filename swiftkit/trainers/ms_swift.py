@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import psutil
-
-from swiftkit import events, hardware, passthrough
+from swiftkit import child, events, hardware, passthrough
 from swiftkit.config import SftConfig
 from swiftkit.events import Event
 from swiftkit.models import Family
@@ -28,8 +19,6 @@ from swiftkit.worker.job import VARIABLE, Job
 
 PLUGIN = Path(__file__).parent.parent / "worker" / "plugin" / "swiftkit_plugin.py"
 logger = logging.getLogger(__name__)
-POLL = 0.1  # seconds between two looks at the events
-GRACE = 60.0  # seconds that a stopping child has to save its checkpoint
 
 # Settings that swiftkit needs as they are; the reasons stand in docs/training.md.
 FIXED: dict[str, Any] = {
@@ -114,96 +103,21 @@ def command(job: Path, processes: int) -> list[str]:
     return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}", *module]
 
 
-def environment(job: Path) -> dict[str, str]:
-    """The child's environment: it may not look for anything on a hub, since all it needs is on this machine."""
-    offline = (
-        "HF_HUB_OFFLINE",
-        "TRANSFORMERS_OFFLINE",
-        "HF_DATASETS_OFFLINE",
-        "HF_HUB_DISABLE_TELEMETRY",
-        "DO_NOT_TRACK",
-    )
-    added = dict.fromkeys(offline, "1") | {VARIABLE: str(job), "PYTHONUNBUFFERED": "1"}
-    # ms-swift sends its tensorboard events to this folder if it is set, whatever run it belongs to.
-    kept = {key: value for key, value in os.environ.items() if key != "TENSORBOARD_LOGGING_DIR"}
-    return {**kept, **added}
-
-
 def train(job: Job, show: Callable[[Event], None]) -> Outcome:
     """Run the job to its end, hand every event to `show`; signals are passed on to the child."""
     path = job.save()
-    with (job.run / "swift.log").open("ab") as log:
-        child = subprocess.Popen(
-            command(path, hardware.processes()),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment(path),
-            start_new_session=True,
-        )
-    with _signals_to(child) as received:
-        for event in follow(job.events, lambda: child.poll() is not None):
-            show(event)
-    found = outcome(job, child.returncode)
-    if received and found.state == "died":  # it was not far enough to say so itself
+    ended = child.run(
+        command(path, hardware.processes()),
+        log=job.run / "swift.log",
+        events=job.events,
+        show=show,
+        variables={VARIABLE: str(path)},
+    )
+    found = outcome(job, ended.returncode)
+    if ended.signal and found.state == "died":  # it was not far enough to say so itself
         events.append(job.events, "interrupted", step=found.step)
         found = Outcome("interrupted", found.step)
-    return replace(found, signal=received[0] if received else None)
-
-
-@contextmanager
-def _signals_to(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
-    """Pass SIGINT and SIGTERM on to the child's group; the child saves and ends. In the end nothing of it is left.
-
-    A second signal, or `GRACE` seconds, end it at once. Yields the signals that came.
-    """
-    received: list[int] = []
-    family = {child.pid: psutil.Process(child.pid)}  # torchrun's processes have groups of their own
-
-    def kill() -> None:
-        for process in family.values():
-            with suppress(psutil.Error):
-                process.kill()
-
-    def forward(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        with suppress(psutil.Error):
-            family.update({p.pid: p for p in psutil.Process(child.pid).children(recursive=True)})
-        if len(received) > 1:
-            kill()
-            return
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(child.pid, signal.SIGTERM)
-        timer = threading.Timer(GRACE, kill)
-        timer.daemon = True
-        timer.start()
-
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        if child.poll() is None:
-            forward(signal.SIGTERM, None)
-            child.wait()
-        kill()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def follow(path: Path, ended: Callable[[], bool]) -> Iterator[Event]:
-    """Events as they are written, until `ended` says that nobody writes any more and all is read."""
-    position = 0
-    while True:
-        last = ended()
-        if path.exists():
-            with path.open("rb") as stream:
-                stream.seek(position)
-                lines = stream.read().split(b"\n")
-            position += sum(len(line) + 1 for line in lines[:-1])
-            yield from (json.loads(line) for line in lines[:-1] if line)
-        if last:
-            return
-        time.sleep(POLL)
+    return replace(found, signal=ended.signal)
 
 
 def outcome(job: Job, returncode: int) -> Outcome:

@@ -75,9 +75,9 @@ def load(path: Path) -> Job:
     return Job(**{**content, "run": Path(content["run"])})
 
 
-def orphaned(job: Job) -> bool:
-    """Whether the command that watches this training is gone."""
-    pid, began = job.parent
+def orphaned(parent: tuple[int, float]) -> bool:
+    """Whether the command that watches a job is gone; `parent`: its process id and start."""
+    pid, began = parent
     try:
         return abs(psutil.Process(pid).create_time() - began) > 1
     except psutil.Error:

@@ -128,7 +128,7 @@ class Recorder(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Save and stop when a signal asked for it, or when the parent is gone."""
-        if jobs.orphaned(JOB):
+        if jobs.orphaned(JOB.parent):
             self.stop = self.stop or "interrupted"
         if args.world_size > 1:
             self.stop = _agreed(self.stop)

@@ -1,0 +1,231 @@
+"""What `--ckpt` means: a base model, an adapter of a run or of a folder, a merged model."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from swiftkit import adapters, models, runs, weights
+from swiftkit.adapters import Adapter
+from swiftkit.config import CheckpointOptions
+from swiftkit.errors import SwiftkitError
+from swiftkit.runs import Run
+
+logger = logging.getLogger(__name__)
+KINDS = ("best", "last", "base")
+ORIGIN = "swiftkit.json"  # in a merged folder: what it was made of
+TRAIN_FIRST = "train one with `swiftkit sft`, or name a base model with --model_type"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights to examine or to ship.
+
+    Attributes:
+        label: how a person calls it: `best of tiny-math/v0-…`, `base`, a folder.
+        wanted: the model's family and name.
+        folder: the model that stands alone: the base, or a merged model.
+        adapter: what was trained on top of it, if it was.
+        run: the run that it belongs to, if any.
+        step: optimizer steps behind it, where known.
+        origin: of a merged model, what it was made of.
+    """
+
+    label: str
+    wanted: models.Wanted
+    folder: weights.Folder
+    adapter: Adapter | None = None
+    run: Run | None = None
+    step: int | None = None
+    origin: dict[str, Any] | None = None
+
+    @property
+    def kind(self) -> str:
+        """`base`, `adapter` or `merged`."""
+        return "adapter" if self.adapter else "merged" if self.origin else "base"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """How it was trained: the config of its run, or what the merged folder tells of it; else empty."""
+        if self.run:
+            return dict(self.run.declared()["config"])
+        return dict((self.origin or {}).get("config", {}))
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """File name to sha256 of everything that its answers hang on."""
+        found = {f"model/{p.name}": runs.sha256(p) for p in sorted(self.folder.path.glob("*.safetensors"))}
+        found["model/config.json"] = runs.sha256(self.folder.path / "config.json")
+        for name in (adapters.WEIGHTS, adapters.CONFIG) if self.adapter else ():
+            assert self.adapter
+            found[f"adapter/{name}"] = runs.sha256(self.adapter.path / name)
+        return found
+
+
+def find(options: CheckpointOptions, *, named: bool = False) -> Checkpoint:
+    """The checkpoint that the options mean.
+
+    Args:
+        options: `ckpt`: best, last, base, a folder, `<run>` or `<run>:best|last|base`; None means base where `named`
+            says that a model was asked for, else best.
+        named: whether the user has named a model on the command line.
+
+    Raises:
+        SwiftkitError: there is none, it is damaged, or its base model is gone or another one.
+    """
+    asked = options.ckpt or ("base" if named else "best")
+    if asked == "base" and named:
+        return _model(options, None)
+    if asked in KINDS:
+        return _of_run(options, _newest(options, asked), asked)
+    path = Path(asked).expanduser()
+    if path.is_dir():
+        return _of_folder(options, path)
+    name, colon, kind = asked.rpartition(":")
+    if colon and kind in KINDS:
+        return _of_run(options, _run(options, name), kind)
+    return _of_run(options, _run(options, asked), "best")
+
+
+def _run(options: CheckpointOptions, name: str) -> Run:
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise SwiftkitError(f"--ckpt: the folder {name} does not exist", "`swiftkit runs` lists the runs")
+    return runs.find(Path(options.output_dir).expanduser(), name)
+
+
+def _newest(options: CheckpointOptions, kind: str) -> Run:
+    output = Path(options.output_dir).expanduser()
+    listed = runs.listed(output)
+    fitting = [r for r in listed if options.model_type in (None, r.path.parent.name)]
+    if not fitting:
+        of = f" of {options.model_type}" if listed else ""
+        raise SwiftkitError(f"there is no run{of} under {output.absolute()}", TRAIN_FIRST)
+    for run in reversed(fitting):
+        if kind == "base" or (run.best() if kind == "best" else run.last()):
+            return run
+        if kind == "best" and (run.path / "best.json").is_file():
+            logger.warning("passed over: the best checkpoint of %s is damaged", run.name)
+    newest = fitting[-1]
+    if kind == "best" and newest.last():
+        raise SwiftkitError(
+            f"no run under {output.absolute()} has a valid best checkpoint (nothing was validated, or it is damaged)",
+            f"take the last one of the newest run: --ckpt {newest.name}:last",
+        )
+    raise SwiftkitError(f"no run under {output.absolute()} has saved a checkpoint", "`swiftkit runs` lists them")
+
+
+def _of_run(options: CheckpointOptions, run: Run, kind: str) -> Checkpoint:
+    logger.info("run: %s (%s)", run.name, runs.state(run))
+    if kind == "base":
+        return _model(options, run)
+    if kind == "best":
+        best = run.best()
+        if best is None:
+            damaged = (run.path / "best.json").is_file()
+            last = f"take --ckpt {run.name}:last" if run.last() else None
+            raise SwiftkitError(
+                f"run {run.name} has no best checkpoint: "
+                + ("a file of it is missing or changed" if damaged else "nothing was validated"),
+                last,
+            )
+        return _adapter(options, run.path / f".best-{best['step']}", f"best of {run.name}", run, best["step"])
+    last_saved = run.last()
+    if last_saved is None:
+        raise SwiftkitError(f"run {run.name} has saved no checkpoint", "`swiftkit runs` lists the others")
+    return _adapter(options, last_saved, f"last of {run.name}", run, _step(last_saved))
+
+
+def _of_folder(options: CheckpointOptions, path: Path) -> Checkpoint:
+    if (path / "run.yaml").is_file():
+        return _of_run(options, Run(path), "best")
+    if (path / adapters.CONFIG).is_file():
+        real = path.resolve()
+        run = Run(real.parent) if (real.parent / "run.yaml").is_file() else None
+        return _adapter(options, real, str(path), run, _step(real))
+    if (path / "config.json").is_file():
+        return _whole(options, path)
+    held = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
+    raise SwiftkitError(
+        f"--ckpt {path} holds neither an adapter ({adapters.CONFIG}) nor a model (config.json), but {held}",
+        "name a checkpoint-N, a run's folder, or a merged model",
+    )
+
+
+def _whole(options: CheckpointOptions, path: Path) -> Checkpoint:
+    origin = None
+    if (path / ORIGIN).is_file():
+        origin = models.read_object(path / ORIGIN)
+    model_type = options.model_type or ((origin or {}).get("config") or {}).get("model_type")
+    wanted = models.find(model_type if model_type in models.entries() else None, str(path))
+    folder = weights.inspect(path, wanted.family, trust_remote_code=options.trust_remote_code)
+    run = Run(path.resolve().parent) if (path.resolve().parent / "run.yaml").is_file() else None
+    return Checkpoint(str(path), wanted, folder, run=run, origin=origin)
+
+
+def _adapter(options: CheckpointOptions, path: Path, label: str, run: Run | None, step: int | None) -> Checkpoint:
+    adapter = adapters.inspect(path)
+    base = _model(options, run, adapter)
+    adapters.check(adapter, base.folder.path, base.folder.tensors)
+    return Checkpoint(label, base.wanted, base.folder, adapter, run, step)
+
+
+def _model(options: CheckpointOptions, run: Run | None, adapter: Adapter | None = None) -> Checkpoint:
+    """The base model: as the user names it, else as the run or the adapter has it."""
+    config = run.declared()["config"] if run else {}
+    model_type, path = options.model_type, options.model_id_or_path
+    if path is None and (run is not None or model_type is None):
+        model_type = model_type or config.get("model_type")
+        path = config.get("model_id_or_path")
+        if run is None and adapter:
+            path = adapter.base
+        if path and Path(path).is_absolute() and not Path(path).exists():
+            whose = f"run {run.name}" if run else f"the adapter {adapter.path if adapter else ''}"
+            raise SwiftkitError(
+                f"the base model of {whose} is gone: {path}", "name where it is now with --model_id_or_path FOLDER"
+            )
+    wanted = models.find(model_type, path)
+    folder = weights.inspect(weights.locate(wanted), wanted.family, trust_remote_code=options.trust_remote_code)
+    return Checkpoint("base", wanted, folder, run=run)
+
+
+def same_base(checkpoint: Checkpoint) -> None:
+    """Refuse a base whose files have changed since the run was trained on it.
+
+    Raises:
+        SwiftkitError: they have; says which one.
+    """
+    if checkpoint.run is None or checkpoint.kind == "merged":
+        return
+    recorded = checkpoint.run.declared()["record"].get("sha256", {})
+    for name, digest in checkpoint.hashes.items():
+        folder, _, file = name.partition("/")
+        if folder == "model" and file in recorded and recorded[file] != digest:
+            raise SwiftkitError(
+                f"{checkpoint.folder.path / file} is not the file that {checkpoint.run.name} was trained on",
+                "an adapter belongs to exactly one base model; name that one with --model_id_or_path",
+            )
+
+
+def _step(checkpoint: Path) -> int | None:
+    """Optimizer steps behind a checkpoint folder, as the trainer has written them down."""
+    state = checkpoint / "trainer_state.json"
+    try:
+        return int(json.loads(state.read_text(encoding="utf-8"))["global_step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def base(checkpoint: Checkpoint, options: CheckpointOptions) -> Checkpoint | None:
+    """The base model behind a checkpoint, for a comparison; None for a base itself, or where it is not here."""
+    if checkpoint.adapter:
+        return Checkpoint("base", checkpoint.wanted, checkpoint.folder, run=checkpoint.run)
+    if checkpoint.kind == "base" or checkpoint.run is None:
+        return None
+    try:
+        return _model(options.model_copy(update={"model_type": None, "model_id_or_path": None}), checkpoint.run)
+    except SwiftkitError:
+        return None

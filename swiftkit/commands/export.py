@@ -1,0 +1,62 @@
+"""`swiftkit export`: merge an adapter into a copy of its base model."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from swiftkit import checkpoints, merging
+from swiftkit.checkpoints import Checkpoint
+from swiftkit.config import ExportConfig
+from swiftkit.errors import Problems, SwiftkitError
+from swiftkit.flags import Given, build
+
+logger = logging.getLogger(__name__)
+CONFIG = ExportConfig
+EPILOG = """\
+examples:
+  swiftkit export --merge_lora
+      the best checkpoint of the newest run, merged, in the run's folder
+  swiftkit export --ckpt v0:last --merge_lora
+  swiftkit export --ckpt_dir output/qwen2_5-1_5b-instruct/v0-20261121-160926/checkpoint-90 --merge_lora true
+  swiftkit export --merge_lora --export_dir ./my_model --dtype bf16
+
+The last line printed is the merged folder's path. It loads in plain transformers, vLLM and others."""
+
+
+def run(given: Given, problems: Problems) -> int:
+    """Export; returns the exit code."""
+    problems.raise_any()
+    config = build(ExportConfig, given)
+    if not config.merge_lora:
+        raise SwiftkitError("nothing to do: say what to make of the checkpoint", "--merge_lora merges it")
+    checkpoint = checkpoints.find(config)
+    if checkpoint.adapter is None:
+        what = "is merged already" if checkpoint.kind == "merged" else "is a whole model, without an adapter"
+        raise SwiftkitError(f"{checkpoint.folder.path} {what}", "name a run or a checkpoint-N with --ckpt")
+    checkpoints.same_base(checkpoint)
+    target = _target(config, checkpoint)
+    dtype = _dtype(config, checkpoint)
+    logger.info("merging %s into %s, stored in %s", checkpoint.label, checkpoint.folder.path, dtype)
+    made = merging.merge(checkpoint, target, dtype, overwrite=config.overwrite)
+    logger.info("merged" if made else "already done: the same adapter, base and settings")
+    print(json.dumps({"merged": str(target), "made": made, "dtype": dtype}) if config.json_ else target)
+    return 0
+
+
+def _target(config: ExportConfig, checkpoint: Checkpoint) -> Path:
+    assert checkpoint.adapter
+    if config.export_dir:
+        return Path(config.export_dir).expanduser()
+    home = checkpoint.run.path if checkpoint.run else checkpoint.adapter.path.parent
+    # Not checkpoint-…: ms-swift's rotation would take it for one of its own.
+    return home / f"merged-{checkpoint.adapter.path.name if checkpoint.step is None else checkpoint.step}"
+
+
+def _dtype(config: ExportConfig, checkpoint: Checkpoint) -> str:
+    """What was asked for, else what was trained in, else what the base is stored in."""
+    short = {"bfloat16": "bf16", "float16": "fp16", "float32": "fp32"}
+    stored = checkpoint.folder.config.get("dtype") or checkpoint.folder.config.get("torch_dtype")
+    choices = (config.dtype, checkpoint.config.get("dtype"), short.get(str(stored)))
+    return next((str(choice) for choice in choices if choice and choice != "auto"), "bf16")

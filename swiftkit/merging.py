@@ -1,0 +1,255 @@
+"""The merged folder: what stands in it beside the weights, when it is done already, and how it comes to be.
+
+It is made under another name and renamed when it is whole, so a half-made one never has the final name.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from swiftkit import (
+    __version__,
+    adapters,
+    assets,
+    chat,
+    child,
+    exams,
+    hardware,
+    models,
+    record,
+    runs,
+    tokenization,
+    weights,
+)
+from swiftkit.checkpoints import ORIGIN, Checkpoint
+from swiftkit.errors import FAILED, INTERRUPTED, TERMINATED, SwiftkitError
+
+logger = logging.getLogger(__name__)
+# What a tokenizer needs, and what the licence asks for; code stays behind.
+COPIED = (*tokenization.MADE_FROM[:-1], "*.model", "LICENSE*", "NOTICE*")
+_GENERATION = re.compile(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}")
+INDEX = "model.safetensors.index.json"
+WIDTHS = {"bf16": 2, "fp16": 2, "fp32": 4}
+LONG = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
+
+
+def merge(checkpoint: Checkpoint, target: Path, dtype: str, *, overwrite: bool) -> bool:
+    """Make `target` the merged model of a checkpoint; False when it is that already.
+
+    Args:
+        checkpoint: an adapter on its base.
+        target: the folder to make.
+        dtype: what the weights are stored in: bf16, fp16 or fp32.
+        overwrite: replace a folder that holds something else.
+
+    Raises:
+        SwiftkitError: the adapter cannot be merged, the folder exists, the disk is too small, or the work failed.
+    """
+    assert checkpoint.adapter
+    adapters.mergeable(checkpoint.adapter)
+    key = _key(checkpoint, dtype)
+    if target.exists() or target.is_symlink():
+        if _is(target, key):
+            return False
+        if not overwrite:
+            raise SwiftkitError(
+                f"{target} exists and holds something else" + _held(target, key),
+                "replace it with --overwrite, or name another folder with --export_dir",
+            )
+    tokenizer = sum(path.stat().st_size for path in _copied(checkpoint.folder.path))
+    size = checkpoint.folder.parameters * WIDTHS[dtype] + tokenizer + (1 << 20)
+    hardware.need_disk(target, size, flag="--export_dir", what="the merged model")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(target.parent / f".{target.name}.lock", timeout=0):
+            for left in target.parent.glob(f".{target.name}.partial-*"):  # of an export that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            # A name of its own: a child that has outlived such an export must not write into this one.
+            partial = target.parent / f".{target.name}.partial-{os.getpid()}"
+            partial.mkdir()
+            _fill(checkpoint, partial, dtype, key)
+            _replace(partial, target)
+    except Timeout:
+        raise SwiftkitError(f"another export is at work on {target}", "wait for its end") from None
+    return True
+
+
+def _key(checkpoint: Checkpoint, dtype: str) -> str:
+    copied = {path.name: runs.sha256(path) for path in _copied(checkpoint.folder.path)}
+    system = checkpoint.config.get("system")
+    template = chat_template(checkpoint.wanted.family.template, system)
+    return exams.key({"inputs": checkpoint.hashes, "copied": copied, "dtype": dtype, "template": template})
+
+
+def _is(target: Path, key: str) -> bool:
+    """Whether the folder is what the key says, whole and unchanged."""
+    try:
+        origin = models.read_object(target / ORIGIN)
+        files: dict[str, str] = origin["files"]
+        return bool(origin["key"] == key) and all(runs.sha256(target / name) == files[name] for name in files)
+    except (SwiftkitError, OSError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _held(target: Path, key: str) -> str:
+    try:
+        origin = models.read_object(target / ORIGIN)
+    except (SwiftkitError, OSError):
+        return ""
+    if origin.get("key") == key:
+        return ": this very merge, but a file of it is missing or changed"
+    return f": {origin.get('checkpoint')}, merged {origin.get('ended', 'before')}"
+
+
+def _copied(folder: Path) -> list[Path]:
+    return sorted({path for pattern in COPIED for path in folder.glob(pattern) if path.is_file()})
+
+
+def _fill(checkpoint: Checkpoint, folder: Path, dtype: str, key: str) -> None:
+    """Everything that stands in a merged folder, its origin last."""
+    assert checkpoint.adapter
+    base = checkpoint.folder.path
+    _weights(checkpoint, folder, dtype)
+    for path in _copied(base):
+        shutil.copyfile(path, folder / path.name)
+    template = chat_template(checkpoint.wanted.family.template, checkpoint.config.get("system"))
+    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+    _config(checkpoint.folder.config, folder, dtype)
+    _tokenizer_config(folder, template)
+    _generation_config(checkpoint, folder)
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    config = checkpoint.config
+    origin = {
+        "checkpoint": checkpoint.label,
+        "run": str(checkpoint.run.path.resolve()) if checkpoint.run else None,
+        "step": checkpoint.step,
+        "base": str(base.resolve()),
+        "dtype": dtype,
+        "family": checkpoint.wanted.family.name,
+        "config": {name: config[name] for name in ("model_type", "dataset", "system", "instruct") if config.get(name)}
+        | {"dtype": dtype},
+        "key": key,
+        "sha256": checkpoint.hashes,
+        "files": {path.name: runs.sha256(path) for path in files},
+        "versions": {**record.versions(), "swiftkit": __version__},
+    }
+    (folder / ORIGIN).write_text(json.dumps(origin, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    readable = (folder / ORIGIN).stat().st_mode
+    for path in folder.iterdir():
+        path.chmod(readable)  # safetensors writes files that only their owner may read; a server is somebody else
+        _sync(path)
+    _sync(folder)
+
+
+def _weights(checkpoint: Checkpoint, folder: Path, dtype: str) -> None:
+    """Let a child process merge the weights; the index, if there is one, gets the new size."""
+    assert checkpoint.adapter
+    base = checkpoint.folder.path
+    job = {
+        "base": [str(path.resolve()) for path in weights.files(base)],
+        "adapter": str(checkpoint.adapter.path.resolve()),
+        "target": str(folder.resolve()),
+        "dtype": dtype,
+    }
+    file, log = folder / ".job.json", folder / ".merge.log"
+    file.write_text(json.dumps(job), encoding="utf-8")
+    command = [sys.executable, "-m", "swiftkit.worker.merge", str(file)]
+    ended = child.run(command, log=log, events=folder / ".events", show=lambda event: None, variables={})
+    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    file.unlink()
+    log.unlink()
+    if ended.signal or ended.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
+    if ended.signal:
+        code = INTERRUPTED if ended.signal == 2 else TERMINATED
+        raise SwiftkitError("interrupted: nothing was exported", exit_code=code)
+    if ended.returncode:
+        reason = said[-1] if said else f"its process ended with {ended.returncode}"
+        raise SwiftkitError(f"merging failed: {reason}", exit_code=FAILED)
+    if (base / INDEX).is_file():
+        index = models.read_object(base / INDEX)
+        size = checkpoint.folder.parameters * WIDTHS[dtype]
+        index["metadata"] = {**(index.get("metadata") or {}), "total_size": size}
+        _write_json(folder / INDEX, index)
+
+
+def chat_template(name: str, system: str | None) -> str:
+    """The template as servers want it: without the marks of what is learned, with the system prompt of the training.
+
+    A comment trims the white space around it as the tag did that it stands for.
+    """
+    source = assets.files("templates", ".jinja")[name].read_text(encoding="utf-8")
+    plain = _GENERATION.sub(r"{#\1 \2#}", source)
+    if system is None:
+        return plain
+    default = json.dumps([{"role": "system", "content": system}], ensure_ascii=False)
+    return (
+        "{%- if not messages or messages[0].role != 'system' -%}"
+        f"{{%- set messages = {default} + messages -%}}{{%- endif -%}}\n{plain}"
+    )
+
+
+def _config(base: dict[str, Any], folder: Path, dtype: str) -> None:
+    config = {key: value for key, value in base.items() if key != "auto_map"}  # its code stays behind
+    config["torch_dtype" if "torch_dtype" in base else "dtype"] = LONG[dtype]
+    _write_json(folder / "config.json", config)
+
+
+def _tokenizer_config(folder: Path, template: str) -> None:
+    """Where the base had its template in here, tools that read no chat_template.jinja find ours."""
+    file = folder / "tokenizer_config.json"
+    if not file.is_file():
+        return
+    content = models.read_object(file)
+    content.pop("auto_map", None)
+    if "chat_template" in content:
+        content["chat_template"] = template
+    _write_json(file, content)
+
+
+def _generation_config(checkpoint: Checkpoint, folder: Path) -> None:
+    """The base's, with every token that ends an answer; the learned one first."""
+    file = checkpoint.folder.path / "generation_config.json"
+    content = models.read_object(file) if file.is_file() else {}
+    content.pop("_from_model_config", None)  # with it, transformers may put the config's single stop token back
+    tokenizer = tokenization.load(checkpoint.folder.path, as_it_stands=checkpoint.wanted.embedded)
+    learned, others, _ = chat.stops(
+        chat.load(checkpoint.wanted.family.template), tokenizer, checkpoint.folder.config, content
+    )
+    content["eos_token_id"] = [*learned, *others] if len(learned) + len(others) != 1 else [*learned, *others][0]
+    _write_json(folder / "generation_config.json", content)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _replace(partial: Path, target: Path) -> None:
+    """Give the folder its name; what had it before goes away whole, after that."""
+    former = target.parent / f".{target.name}.former"
+    shutil.rmtree(former, ignore_errors=True)
+    if target.exists() or target.is_symlink():
+        target.rename(former)
+    partial.rename(target)
+    _sync(target.parent)
+    if former.is_symlink() or former.is_file():
+        former.unlink()
+    else:
+        shutil.rmtree(former, ignore_errors=True)

@@ -1,0 +1,277 @@
+"""What an exam asks: which questions, with which prompt, and the tokens that the model will see."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from swiftkit import chat, data, instruct, models, plugins, sources, tokenization
+from swiftkit.checkpoints import Checkpoint
+from swiftkit.config import ExamConfig
+from swiftkit.errors import Problems, SwiftkitError
+from swiftkit.exams import Question
+from swiftkit.schema import Example, Message
+
+logger = logging.getLogger(__name__)
+DEV = "dev"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """An exam without a model: the questions as tokens, and how answers end.
+
+    Attributes:
+        label: short name of the questions, for the exam's folder.
+        said: the same for a person.
+        questions: what is asked.
+        tokenizer: a tokenizer.json as transformers makes it.
+        stops: token ids, each of which ends an answer.
+        stop_text: text that ends an answer where the tokenizer has no token for it.
+        prompt: system prompt, instruction and number of examples as used, for the record.
+        notes: what a person should know before reading the mark.
+    """
+
+    label: str
+    said: str
+    questions: list[Question]
+    tokenizer: Path
+    stops: list[int]
+    stop_text: str | None
+    prompt: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """How a question becomes a prompt: a system prompt (in place of the row's own, or only where it has none), an
+    instruction, solved examples."""
+
+    system: str | None
+    in_place: bool
+    instruct: str
+    examples: int
+
+    def apply(self, example: Example) -> Example:
+        """The row with instruction and system prompt.
+
+        Raises:
+            ValueError: the row does not allow it.
+        """
+        example = instruct.apply(example, self.instruct)
+        messages = example.messages
+        own = bool(messages) and messages[0]["role"] == "system"
+        if self.system is None or (own and not self.in_place):
+            return example
+        system: Message = {"role": "system", "content": self.system}
+        return replace(example, messages=(system, *messages[1 if own else 0 :]))
+
+
+def sheet(config: ExamConfig, checkpoint: Checkpoint, *, typed: set[str]) -> Sheet:
+    """Choose the questions, prepare the prompts, check that every one can be asked and scored.
+
+    Args:
+        config: the options.
+        checkpoint: what will be asked; tells how it was trained.
+        typed: names of the options that the user has given on the command line or by `--config`.
+
+    Raises:
+        SwiftkitError: there are no questions, or some cannot be asked; all of them at once.
+    """
+    trained = checkpoint.config
+    prompting = Prompting(
+        config.system if config.system is not None else trained.get("system"),
+        config.system is not None and "system" in typed,
+        config.instruct or trained.get("instruct", "none"),
+        config.examples,
+    )
+    label, said, asked = _chosen(config, checkpoint, prompting)
+    learned = _training(config, checkpoint, prompting)
+    notes = _overlap(asked, learned)
+    shown = _shown(config, asked, learned)
+    _scorable(config.scorer, asked, said)
+    if prompting.instruct == "none" and not any("ans:" in _answer(example) for example in asked):
+        notes.append(
+            "the references end with `#### n` and nobody tells the model to write a marker, so an answer earns half at "
+            "most; --instruct ans tells it, in training and exam alike"
+        )
+    file = tokenization.file(
+        checkpoint.folder.path,
+        as_it_stands=checkpoint.wanted.embedded,
+        trust_remote_code=config.trust_remote_code,
+    )
+    tokenizer, template = tokenization.read(file), chat.load(checkpoint.wanted.family.template)
+    prompts = [_prompt(example, shown) for example in asked]
+    questions = [
+        Question(number, example.source, tuple(prompt), _answer(example), ids)
+        for number, (example, prompt, ids) in enumerate(
+            zip(asked, prompts, chat.prompts(prompts, template, tokenizer), strict=True), 1
+        )
+    ]
+    _fitting(questions, config.max_new_tokens, checkpoint.folder.config.get("max_position_embeddings"))
+    stops, stop_text = _stops(checkpoint, template, tokenizer)
+    described = {"system": prompting.system, "instruct": prompting.instruct, "examples": config.examples}
+    return Sheet(label, said, questions, file, stops, stop_text, described, notes)
+
+
+def _chosen(config: ExamConfig, checkpoint: Checkpoint, prompting: Prompting) -> tuple[str, str, list[Example]]:
+    """Label, description and rows of the questions, as the design's order has it."""
+    if config.dataset:
+        return *_named(config.dataset), _read(config.dataset, config.format, config.seed, prompting)
+    names = _training_names(config, checkpoint)
+    entries = sources.entries()
+    plain = [name.partition("#")[0] for name in names]
+    exams = list(dict.fromkeys(e for name in plain if name in entries and (e := entries[name].exam)))
+    if exams:
+        return *_named(exams), _read(exams, None, config.seed, prompting)
+    if checkpoint.run:
+        rows = _kept(checkpoint.run.path / "data" / "validation.jsonl")
+        marked = [row for row in rows if _can_be_scored(config.scorer, row)]
+        if marked:
+            again = replace(prompting, instruct="none", system=prompting.system if prompting.in_place else None)
+            said = f"{len(marked)} validation rows of {checkpoint.run.name} (dev: these also chose the checkpoint)"
+            return DEV, said, [again.apply(row) for row in marked]
+    where = f"the training data ({', '.join(names)}) names no exam" if names else "no training data is known"
+    also = ", and the run has no validation rows with answer markers" if checkpoint.run else ""
+    raise SwiftkitError(
+        f"there are no questions: {where}{also}",
+        "name a file with questions and reference answers that hold <<ans:…>> or {{ans:…}}: --dataset my_exam.jsonl",
+    )
+
+
+def _named(names: Sequence[str]) -> tuple[str, str]:
+    stems = [Path(name.partition("#")[0]).name.partition(".")[0] or "questions" for name in names]
+    return "+".join(stems)[:60], ", ".join(names)
+
+
+def _training_names(config: ExamConfig, checkpoint: Checkpoint) -> list[str]:
+    entry = checkpoint.wanted.entry
+    own = [entry.dataset] if entry and entry.dataset else []
+    return list(config.train_dataset or checkpoint.config.get("dataset") or own)
+
+
+def _read(names: Sequence[str], format: str | None, seed: int, prompting: Prompting) -> list[Example]:
+    """The rows of the datasets, prepared; everything that is wrong with them at once."""
+    problems, made = Problems(), []
+    for name in names:
+        with problems.collect():
+            rows = sources.read(sources.find(name), seed)
+            for example in data.examples(rows, format, None):
+                try:
+                    if example.text is not None:
+                        raise ValueError("plain text asks nothing")
+                    made.append(prompting.apply(example))
+                except ValueError as error:
+                    problems.add(f"{example.source}: {error}")
+    sources.raise_shortened(problems)
+    return made
+
+
+def _kept(path: Path) -> list[Example]:
+    """Rows that a run has kept, prompts as they were trained; plain text is left out."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as stream:
+        rows = [json.loads(line) for line in stream]
+    return [Example(tuple(row["messages"]), row["source"]) for row in rows if "messages" in row]
+
+
+def _training(config: ExamConfig, checkpoint: Checkpoint, prompting: Prompting) -> list[Example]:
+    """The rows that the checkpoint was trained on; for a base without a run, those it would be trained on."""
+    if checkpoint.run and not config.train_dataset:
+        return _kept(checkpoint.run.path / "data" / "train.jsonl")
+    names = _training_names(config, checkpoint)
+    if not config.examples or not names:
+        return []
+    return _read(names, None, config.seed, prompting)
+
+
+def _overlap(asked: list[Example], learned: list[Example]) -> list[str]:
+    known = {data.key(example) for example in learned}
+    both = sum(data.key(example) in known for example in asked)
+    if not both:
+        return []
+    return [f"{both:,} of {len(asked):,} questions stand in the training data: the mark flatters a trained model"]
+
+
+def _shown(config: ExamConfig, asked: list[Example], learned: list[Example]) -> list[Message]:
+    """The turns of the solved examples, none of which is asked."""
+    if not config.examples:
+        return []
+    known = {data.key(example) for example in asked}
+    usable = [e for e in learned if e.text is None and data.key(e) not in known]
+    if len(usable) < config.examples:
+        raise SwiftkitError(
+            f"--examples {config.examples}: the training data has {len(usable)} rows that are not asked",
+            "name the training data with --train_dataset",
+        )
+    chosen = random.Random(config.seed).sample(range(len(usable)), config.examples)
+    return [message for index in chosen for message in usable[index].messages[-2:]]
+
+
+def _prompt(example: Example, shown: list[Message]) -> list[Message]:
+    *turns, _ = example.messages
+    system = turns[:1] if turns[0]["role"] == "system" else []
+    return [*system, *shown, *turns[len(system) :]]
+
+
+def _answer(example: Example) -> str:
+    return example.messages[-1]["content"]
+
+
+def _check(scorer: str, reference: str) -> None:
+    check = getattr(plugins.module("scorers", scorer), "check", None)
+    if check:
+        check(reference)
+
+
+def _can_be_scored(scorer: str, example: Example) -> bool:
+    try:
+        _check(scorer, _answer(example))
+    except ValueError:
+        return False
+    return True
+
+
+def _scorable(scorer: str, asked: list[Example], said: str) -> None:
+    plugins.get("scorers", scorer)
+    problems = Problems()
+    for example in asked:
+        try:
+            _check(scorer, _answer(example))
+        except ValueError as error:
+            problems.add(f"{example.source}: {error}")
+    if len(problems.found) == len(asked) > 1:
+        raise SwiftkitError(
+            f"{said}: none of the {len(asked):,} reference answers can be scored by `{scorer}`; "
+            f"the first: {problems.found[0].message}",
+            "write the answers' values as <<ans:78>> or {{ans:78}}, or end them with a line `#### 78`",
+        )
+    sources.raise_shortened(problems)
+
+
+def _fitting(questions: list[Question], max_new_tokens: int, context: int | None) -> None:
+    """Refuse questions that leave no room for the longest answer."""
+    longest = max(questions, key=lambda question: len(question.ids))
+    room = (context or 0) - max_new_tokens
+    too_long = sum(len(question.ids) > room for question in questions)
+    if not context or not too_long:
+        return
+    left = context - len(longest.ids)
+    raise SwiftkitError(
+        f"{too_long:,} of {len(questions):,} questions do not fit: this model reads {context:,} tokens, "
+        f"{longest.source} has {len(longest.ids):,}, and an answer may have {max_new_tokens:,}",
+        f"--max_new_tokens {left} lets all of them fit" if left > 0 else "leave these questions out",
+    )
+
+
+def _stops(checkpoint: Checkpoint, template: chat.Template, tokenizer: Any) -> tuple[list[int], str | None]:
+    """Tokens that end an answer: the one that was learned, and those that the model folder names."""
+    file = checkpoint.folder.path / "generation_config.json"
+    generation = models.read_object(file) if file.is_file() else {}
+    learned, others, text = chat.stops(template, tokenizer, checkpoint.folder.config, generation)
+    return [*learned, *others], None if learned else text

@@ -292,7 +292,7 @@ class ExamConfig(CheckpointOptions):
         "eval_batch_size",
         "per_device_eval_batch_size",
         ge=1,
-        shown="as many as the memory holds, at most 64",
+        shown="as many as the memory holds, at most 128",
     )
     seed: int = flag(42, "Seed of samples and examples.", "Answers", ge=0, lt=2**32)
 

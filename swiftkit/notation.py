@@ -71,7 +71,7 @@ _LATEX = [
             r" \1 ",
         ),
         (r"~(?=[a-zA-Z])", " "),
-        (r"\s*\^\s*", "^"),
+        (r"[ ]{0,2}\^[ ]?", "^"),
         (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))|\\degree(?![a-zA-Z])", "°"),
         (r"\\times(?![a-zA-Z])", "×"),
         (r"\\cdot(?![a-zA-Z])", "·"),
@@ -124,7 +124,7 @@ def _balanced(text: str) -> bool:
 
 
 def unwrapped(text: str) -> str:
-    """`text` without what may stand around a whole answer: $…$, \\boxed{…}, **…**, quotes, a last full stop or comma."""
+    """`text` without what may stand around an answer: $…$, \\boxed{…}, **…**, quotes, a last full stop or comma."""
     for _ in range(8):
         before, text = text, " ".join(text.split())
         if text[-1:] in tuple(".。,;") and text[-2:] != "..":

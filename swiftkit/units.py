@@ -94,7 +94,8 @@ _ONE_LETTER = set("mgshlLtWVNJA")
 SCALES = _words(
     "k bn mn mln mil bln tn trn thou lakh lakhs lac crore crores half halves third thirds fourth fourths fifth fifths "
     "sixth sixths seventh sevenths eighth eighths ninth ninths tenth tenths tens dozen dozens hundred "
-    "hundreds hundredth hundredths thousand thousands thousandth thousandths"
+    "hundreds hundredth hundredths thousand thousands thousandth thousandths million millions billion billions "
+    "trillion trillions"
 )
 # Words that join another number to it, or make it a part of a calculation.
 _CALCULATION = _words(

@@ -45,7 +45,7 @@ _VALUE = re.compile(
 _WORDS = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SIZES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "亿": 10**8}
 _PERCENT = r"[ ]?(?:%|(?:percent|per[ ]cent)\b)"
-_MULTIPLIER = rf"(?:[ ]?(?:{'|'.join(_WORDS)})s?\b)+|[ ]?[十百千]*[万亿]+"
+_MULTIPLIER = rf"(?:[ ]?(?:{'|'.join(_WORDS)})s?\b){{1,3}}|[ ]?[十百千]{{0,2}}[万亿]{{1,2}}"
 _SUFFIX = re.compile(rf"(?P<percent>{_PERCENT})|(?P<multiplier>{_MULTIPLIER})", re.IGNORECASE)
 
 

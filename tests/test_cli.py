@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT, SWIFTKIT, chat_rows, swiftkit, write_rows
@@ -151,24 +154,30 @@ def readme_commands() -> list[str]:
     return [line.split(" # ")[0].strip() for line in lines if line.startswith("swiftkit ")]
 
 
-@pytest.mark.parametrize("line", readme_commands())
-def test_readme_commands_are_understood(line: str, tmp_path: Path, family_folder: object) -> None:
-    """Every line of the README gets as far as it can without training, in a folder that has what it names."""
-    import shlex
-    import shutil
+@pytest.fixture(scope="module")
+def readme(tmp_path_factory: pytest.TempPathFactory, family_folder: Any, cache: Path) -> Path:
+    """A folder that has what the README names, a run of a two-layer Qwen2.5 among it."""
+    folder = tmp_path_factory.mktemp("readme")
+    write_rows(folder / "my_data.jsonl", chat_rows(60))
+    write_rows(folder / "my_exam.jsonl", chat_rows(4, start=200))
+    (folder / "more.csv").write_text("question,answer\n" + "".join(f"What is {i}?,{i}\n" for i in range(60)))
+    (folder / "my.yaml").write_text("model_type: tiny-math\n")
+    shutil.copytree(family_folder("qwen2_5"), folder / "models" / "Qwen2.5-1.5B-Instruct")
+    shutil.copytree(family_folder("qwen2_5"), folder / "model")
+    words = ["--model_type", "qwen2_5-1_5b-instruct", "--dataset", "my_data.jsonl", "--max_steps", "1"]
+    environment = {"SWIFTKIT_MODELS": str(folder / "models"), "XDG_CACHE_HOME": str(cache)}
+    done = swiftkit("sft", *words, cwd=folder, **environment)
+    assert done.returncode == 0, done.stderr
+    return folder
 
+
+@pytest.mark.parametrize("line", readme_commands())
+def test_readme_commands_run(line: str, readme: Path) -> None:
+    """Every line of the README, one after the other; trainings as far as `--dry_run` goes, since one is done above."""
     words = shlex.split(line)[1:]
-    write_rows(tmp_path / "my_data.jsonl", chat_rows(60))
-    write_rows(tmp_path / "more.jsonl", chat_rows(60, start=100))
-    (tmp_path / "more.csv").write_text("question,answer\n" + "".join(f"What is {i}?,{i}\n" for i in range(60)))
-    (tmp_path / "my.yaml").write_text("model_type: tiny-math\n")
-    shutil.copytree(family_folder("qwen2_5"), tmp_path / "models" / "Qwen2.5-1.5B-Instruct")  # type: ignore[operator]
-    shutil.copytree(tmp_path / "models" / "Qwen2.5-1.5B-Instruct", tmp_path / "model")
     if words[0] == "sft":
         words = [*words, "--dry_run"]
-    if words[0] == "demo" or words[:2] == ["runs", "show"]:
-        words = [words[0], "--help"]
-    done = swiftkit(*words, SWIFTKIT_MODELS=str(tmp_path / "models"))
+    done = swiftkit(*words, cwd=readme, SWIFTKIT_MODELS=str(readme / "models"))
     assert done.returncode == 0, done.stderr
 
 

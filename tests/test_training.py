@@ -57,11 +57,30 @@ def demo(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[dict
 def test_demo_prints_each_command_and_runs_it(demo: dict[str, Any]) -> None:
     done = demo["done"]
     assert done.returncode == 0, done.stderr
-    for command in ("swiftkit models show tiny-math", "swiftkit sft --model_type tiny-math", "swiftkit runs"):
-        assert f"$ {command}" in done.stdout
+    run = demo["run"]
+    merged = f"output/{run.name}/merged-{run.best()['step']}"
+    typed = [line for line in done.stdout.splitlines() if line.startswith("$ ")]
+    assert typed == [
+        "$ swiftkit exam --model_type tiny-math --output_dir output",
+        "$ swiftkit sft --model_type tiny-math --lora_rank 8 --output_dir output",
+        "$ swiftkit exam --ckpt best --output_dir output",
+        "$ swiftkit export --ckpt best --merge_lora --output_dir output",
+        f"$ swiftkit exam --ckpt {merged} --output_dir output",
+    ]
     assert ENDED in done.stdout
     assert "last_model_checkpoint:" in done.stdout
     assert "finished" in done.stdout
+
+
+def test_demo_ends_with_three_marks_and_where_to_look(demo: dict[str, Any]) -> None:
+    base, best, merged, curves, report = demo["done"].stdout.splitlines()[-5:]
+    marks = [line.split()[1] for line in (base, best, merged)]
+    assert [line.split()[0] for line in (base, best, merged)] == ["base:", "best:", "merged:"]
+    assert marks[1] == marks[2], "the merged model answers like the checkpoint"
+    for line, name in ((curves, "curves.png"), (report, "report.html")):
+        file = demo["folder"] / line.split(": ")[1]
+        assert file.name == name
+        assert file.is_file()
 
 
 def test_nothing_connects_to_another_machine(demo: dict[str, Any]) -> None:
@@ -213,21 +232,17 @@ def test_runs_lists_and_shows(demo: dict[str, Any]) -> None:
     assert f"at step {run.best()['step']}" in shown.stdout  # type: ignore[index]
 
 
-def test_demo_as_json_is_one_object() -> None:
-    done = swiftkit("demo", "--json")
+def test_demo_as_json_is_one_object_and_needs_no_network_at_all(tmp_path: Path) -> None:
+    """`unshare -n`: not even the loopback interface is up."""
+    alone = ["unshare", "-rn"]
+    if subprocess.run([*alone, "true"], capture_output=True).returncode:
+        alone = []  # not allowed here; the connections are watched above
+    done = subprocess.run([*alone, *SWIFTKIT, "demo", "--json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert told["state"] == "finished"
-    assert Path(told["best_model_checkpoint"]).is_dir()
-
-
-def test_without_any_network_at_all(tmp_path: Path) -> None:
-    """`unshare -n`: not even the loopback interface is up."""
-    if subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:
-        pytest.skip("unshare -rn is not allowed here")
-    done = subprocess.run(["unshare", "-rn", *SWIFTKIT, "demo"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert ENDED in done.stdout
+    assert [told[name]["count"] for name in ("base", "best", "merged")] == [200, 200, 200]
+    assert told["merged"]["mark"] == told["best"]["mark"]
+    assert Path(told["report"]).is_file()
 
 
 # --- against an oracle ---------------------------------------------------------------------------------------------

@@ -1,0 +1,1177 @@
+"""The exam's rule: what is right, what is nearly right, and the many wrong answers that look right."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from conftest import shared
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+
+from swiftkit import markers, plugins, symbolic, values
+from swiftkit.scorers import Score, ans, ans_strict, course_base, course_tuned
+
+# (reference's value, response's value): the same value, written in another way.
+SAME = {
+    "as it stands": [("78", "78"), ("0", "0"), ("-5", "-5"), ("0.5", "0.5"), ("007", "7"), ("+5", "5"), ("-0", "0")],
+    "separators": [
+        ("3,600", "3600"),
+        ("1234567", "1,234,567"),
+        ("3600", "3，600"),
+        ("3600", "3\u202f600"),
+        ("3600", "3\u00a0600"),
+        ("1000000", "1\u2009000\u2009000"),
+        ("3600", "3{,}600"),
+        ("3600", r"3\,600"),
+        ("1234.5", "1,234.50"),
+    ],
+    "decimals": [("0.5", ".5"), ("5", "5."), ("0.50", "0.5"), ("5", "5.000"), ("-0.5", "-.5"), ("2.50", "2.5")],
+    "fractions": [
+        ("1/2", "0.5"),
+        ("0.5", "2/4"),
+        ("1/2", r"\frac{1}{2}"),
+        ("1/2", r"\dfrac12"),
+        ("1/2", r"$\tfrac{1}{2}$"),
+        ("1/2", "½"),
+        ("1/3", "2/6"),
+        ("-1/2", r"-\frac{1}{2}"),
+        ("-1/2", r"\frac{-1}{2}"),
+        ("3/4", "3 / 4"),
+        ("3/4", "3⁄4"),
+        ("0.75", "¾"),
+        ("1/3", "三分之一"),
+        ("3/5", "5分之3"),
+        ("1000/3", "1,000/3"),
+    ],
+    "mixed numbers": [
+        ("1.5", "1 1/2"),
+        ("-1.5", "-1 1/2"),
+        ("1.5", r"1 \frac{1}{2}"),
+        ("1.5", r"1\frac{1}{2}"),
+        ("1.5", "1½"),
+        ("3/2", "1 ½"),
+        ("2 1/3", "7/3"),
+    ],
+    "exponents": [
+        ("1200", "1.2e3"),
+        ("1200", "1.2E+3"),
+        ("1200", "1.2×10^3"),
+        ("1200", r"1.2 \times 10^{3}"),
+        ("1200", r"1.2\cdot 10^3"),
+        ("1200", "1.2×10³"),
+        ("1200", "1.2 x 10^3"),
+        ("0.0012", "1.2×10⁻³"),
+        ("1000", "10^3"),
+        ("1000", "10**3"),
+        ("0.001", "1e-3"),
+    ],
+    "percent": [
+        ("30%", "0.3"),
+        ("0.3", "30%"),
+        ("30%", "30 %"),
+        ("30%", "30 percent"),
+        ("30%", "30 per cent"),
+        ("30%", r"30\%"),
+        ("30%", "３０％"),
+        ("30%", "3/10"),
+        ("30%", "百分之三十"),
+        ("30%", "百分之30"),
+        ("141%", "1.41"),
+        ("37.5%", "3/8"),
+        ("30%", "30% of the cake"),
+    ],
+    "multipliers": [
+        ("13.5 million", "13500000"),
+        ("13500000", "13.5 Million"),
+        ("4.5 million", "$4.5 million"),
+        ("2 billion", "2,000,000,000"),
+        ("300", "3 hundred"),
+        ("3000", "3 thousand"),
+        ("500000", "5 hundred thousand"),
+        ("5000000", "5 millions"),
+        ("500000", "1/2 million"),
+        ("35000", "3.5万"),
+        ("120000000", "1.2亿"),
+        ("3000000", "3百万"),
+        ("35000", "3.5 万元"),
+        ("2 trillion", "2e12"),
+    ],
+    "Chinese numerals": [
+        ("12", "十二"),
+        ("20", "二十"),
+        ("120", "一百二十"),
+        ("102", "一百零二"),
+        ("2005", "两千零五"),
+        ("30000", "三万"),
+        ("2024", "二〇二四"),
+        ("2024", "二零二四年"),
+        ("120000000", "一亿二千万"),
+        ("3.5", "三点五"),
+        ("-3", "负三"),
+        ("0", "零"),
+        ("5", "五个"),
+    ],
+    "full-width and typography": [
+        ("78", "７８"),
+        ("-5", "−5"),
+        ("-5", "–5"),
+        ("-5", "－５"),
+        ("3.5", "３．５"),
+        ("1/2", "１／２"),
+        ("-5", "负5"),
+        ("-5", "minus 5"),
+        ("-5", "negative 5"),
+        ("-5", "- 5"),
+        ("12", "𝟏𝟐"),
+    ],
+    "wrappers": [
+        ("78", "$78$"),
+        ("78", r"\(78\)"),
+        ("78", r"\[78\]"),
+        ("78", r"\boxed{78}"),
+        ("78", r"$\boxed{78}$"),
+        ("78", r"\boxed{\text{78}}"),
+        ("78", r"\text{78}"),
+        ("78", "**78**"),
+        ("78", "`78`"),
+        ("78", '"78"'),
+        ("78", "78."),
+        ("78", "78。"),
+        ("78", "{78}"),
+        ("78", "**$78$**."),
+        ("78", "78,"),
+        ("0.5", r"$\boxed{\frac{1}{2}}$"),
+    ],
+    "currency": [
+        ("5", "$5"),
+        ("$5", "5"),
+        ("5 dollars", "$5"),
+        ("$5", "5 USD"),
+        ("$5", r"\$5"),
+        ("$5", r"$\$5$"),
+        ("$5", "US$5.00"),
+        ("$5", "5$"),
+        ("-5", "-$5"),
+        ("-5", "$-5"),
+        ("5 dollars", "$5 dollars"),
+        ("5元", "¥5"),
+        ("5元", "￥5"),
+        ("5 yuan", "5元"),
+        ("5", "Rs. 5"),
+        ("US$5", "$5"),
+        ("5 US$", "US$5"),
+        ("5 HKD", "HK$5"),
+        ("5 rupees", "Rs 5"),
+        ("€5", "5 euros"),
+        ("£3,600", "3600 pounds"),
+        ("$5 per hour", "5 dollars/hour"),
+    ],
+    "units": [
+        ("42", "42 pages"),
+        ("42 pages", "42"),
+        ("1 page", "1 pages"),
+        ("5 cm", "5cm"),
+        ("5 cm", "5 CM"),
+        ("5 cm", "5 centimeters"),
+        ("5 meters", "5 metres"),
+        ("5 km/h", "5 km / h"),
+        ("5 km/h", "5 kilometers per hour"),
+        ("5 m^2", "5 m²"),
+        ("5 m^2", "5 square meters"),
+        ("5 m²", "5 ㎡"),
+        ("5 m2", "5 meters squared"),
+        ("5 sq. ft.", "5 square feet"),
+        ("30 °C", "30 degrees Celsius"),
+        ("30°", "30 degrees"),
+        ("30°", r"30^\circ"),
+        ("6 feet", "6 foot"),
+        ("6 inches", "6 inch"),
+        ("3 boxes", "3 box"),
+        ("3 children", "3 child"),
+        ("3 people", "3 person"),
+        ("3 men", "3 man"),
+        ("3 women", "3 woman"),
+        ("3 leaves", "3 leaf"),
+        ("3 cookies", "3 cookie"),
+        ("3 cherries", "3 cherry"),
+        ("5 light years", "5 lightyears"),
+        ("5 light-years", "5 light years"),
+        ("1/2 cup", "0.5 cups"),
+        ("3 apple(s)", "3 apples"),
+        ("12 (apples)", "12 apples"),
+        ("5个", "5 个"),
+        ("5 L", "5 l"),
+        ("5 g", "5 grams"),
+        ("3 times a week", "3"),
+        ("3 pairs", "3 pair"),
+        ("5千米", "5"),
+        ("5 hours", "5 hrs"),
+        ("1.5 km", r"1.5\text{ km}"),
+        ("5 cm^2", r"5\text{ cm}^2"),
+        ("5 cm^2", r"5 \mathrm{~cm}^{2}"),
+        ("5 m/s", r"5\,\mathrm{m}/\mathrm{s}"),
+        ("30 °C", r"30^{\circ}\text{C}"),
+    ],
+    "text": [
+        ("Monday", "monday"),
+        ("Monday", " Monday. "),
+        ("A", "A"),
+        ("A", "**A**"),
+        ("xyz", "xyz"),
+        ("Tom and Ann", "tom  and Ann"),
+        ("12 hours 30 minutes", "12 hours 30 minutes"),
+        ("5, 6", "5,6"),
+        ("10:30", "10:30"),
+        ("3:4", "3：4"),
+        ("星期一", "星期一"),
+        (">", ">"),
+        ("yes", r"\text{Yes}"),
+        ("1" * 250, "1" * 250),
+    ],
+    "symbols": [
+        ("304π", r"304\pi"),
+        ("304π", "304 pi"),
+        (r"\sqrt{8}", r"2\sqrt{2}"),
+        ("sqrt(8)", "√8"),
+        ("x+1", "1+x"),
+        ("2x", "x*2"),
+        ("x^2+x", "x(x+1)"),
+        ("25", "5^2"),
+        ("25", "5²"),
+        ("1024", "2^10"),
+        ("5", "x = 5"),
+        ("x = 5", "5"),
+        ("60", "12(5)"),
+        ("954.56", "304*3.14"),
+        ("7", "3+4"),
+        ("x > 3", "3 < x"),
+        (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}"),
+        ("[0, 1)", "[0,1)"),
+        ("x", "X"),
+        ("120", "5!"),
+    ],
+}
+
+# (reference's value, response's value): another value, however much it looks alike.
+OTHER = {
+    "another number": [
+        ("78", "79"),
+        ("78", "178"),
+        ("78", "7"),
+        ("78", "7.8"),
+        ("78", "-78"),
+        ("0.1", "0.10000000001"),
+    ],
+    "separators": [
+        ("360", "3,60"),
+        ("123456", "1,23,456"),
+        ("500", "0,500"),
+        ("3.6", "3,6"),
+        ("1234567", "1234,567"),
+        ("3600", "3 600"),
+        ("1.234", "1,234"),
+        ("12345", "1,2345"),
+        ("11", "5 6"),
+        ("56", "5 6"),
+    ],
+    "fractions": [
+        ("1/3", "0.333333"),
+        ("0.333", "1/3"),
+        ("1", "1/2"),
+        ("2", "1/2"),
+        ("1/0", "2/0"),
+        ("0", "1/0"),
+        ("5.5", "11/2/1"),
+        ("11/2", "1/2"),
+        ("11/2", "1½"),
+        ("1", "1½"),
+        ("52", "5²"),
+        ("52", "5₂"),
+        ("5", "5₂"),
+        ("1", "①"),
+        ("3", "三分之一"),
+        ("1.5", "1 3/2"),
+    ],
+    "exponents": [
+        ("1.2", "1.2e3"),
+        ("10", "10^3"),
+        ("1.2", "1.2×10^3"),
+        ("1", "1e999999999"),
+        ("0", "1e-999999999"),
+        ("2", "2^10"),
+        ("210", "2^10"),
+        ("9", "9**9**9**9"),
+    ],
+    "percent": [
+        ("30%", "30"),
+        ("30", "30%"),
+        ("30%", "0.3%"),
+        ("30%", "3%"),
+        ("0.3", "0.3%"),
+        ("30", "百分之30"),
+        ("30", "百分之三十"),
+        ("100", "百分之三十"),
+        ("5", "5‰"),
+        ("30", "3成"),
+        ("8", "8折"),
+    ],
+    "multipliers": [
+        ("13.5", "13.5 million"),
+        ("5", "5k"),
+        ("5", "5 K"),
+        ("5", "5M"),
+        ("5", "5 B"),
+        ("5", "5bn"),
+        ("5", "5 mln"),
+        ("5", "5 dozen"),
+        ("60", "6 dozen"),
+        ("5", "5 lakh"),
+        ("5", "5 tens"),
+        ("5", "5 hundredths"),
+        ("5", "5 millionths"),
+        ("5", "5 per thousand"),
+        ("3", "3 quarters"),
+        ("3", "3 halves"),
+        ("3", "3 thirds"),
+        ("3.5", "3.5万"),
+        ("3", "3千"),
+        ("3", "3百"),
+        ("3", "3打"),
+        ("3", "3 and a half"),
+        ("3", "三个半"),
+        ("20", "20多"),
+    ],
+    "Chinese numerals": [
+        ("2", "十二"),
+        ("10", "十二"),
+        ("3", "三万"),
+        ("100", "一百二十"),
+        ("1", "一样多"),
+        ("102", "一百二"),
+        ("30005", "三万五"),
+        ("3", "三又二分之一"),
+        ("12", "十二点三十"),
+    ],
+    "more than one number": [
+        ("30", "12 hours 30 minutes"),
+        ("12", "12 hours 30 minutes"),
+        ("5", "5 and 6"),
+        ("6", "5 and 6"),
+        ("3", "3 to 4"),
+        ("4", "3 to 4"),
+        ("3", "3-4"),
+        ("5", "5 or 6"),
+        ("5", "5, 6"),
+        ("5", "5 apples and 3"),
+        ("3", "5 apples and 3"),
+        ("8", "5 apples and 3"),
+        ("5", "5 (6)"),
+        ("5", "5; 6"),
+        ("5", "5 plus one"),
+        ("5", "5 twenty"),
+        ("20", "20 five"),
+    ],
+    "times, ratios, dates": [
+        ("10", "10:30"),
+        ("30", "10:30"),
+        ("0.75", "3:4"),
+        ("2024", "2024-05-06"),
+        ("2013", "2024-05-06"),
+        ("2024", "6/5/2024"),
+        ("6", "6/5/2024"),
+        ("1.2", "1.2.3"),
+        ("0.3333", "0.333..."),
+    ],
+    "letters are no units": [
+        ("3", "3x"),
+        ("2", "2pi"),
+        ("2", "2π"),
+        ("2", r"2\pi"),
+        ("3", "3xy"),
+        ("3", "3 x"),
+        ("2", "2e"),
+        ("2", "2i"),
+        ("2", "2 sqrt"),
+        ("2", "2sin"),
+        ("2", "2 log"),
+        ("2", "2 inf"),
+        ("7", "7 mod"),
+        ("2", "2 n"),
+        ("5", "x5"),
+        ("5", "H5"),
+        ("2.718281828459045", "e"),
+        ("3.141592653589793", r"\pi"),
+        ("5", "5^x"),
+        ("5", "5!"),
+        ("5", "5'"),
+        ("17", "12(5)"),
+    ],
+    "units differ": [
+        ("5 m", "5 cm"),
+        ("5 cm", "5 mm"),
+        ("$5", "5 euros"),
+        ("US$5", "€5"),
+        ("$5", "HK$5"),
+        ("$5", "5 apples"),
+        ("5 m", "5 m^2"),
+        ("5 km/h", "5 km"),
+        ("5 °C", "5 °F"),
+        ("5 apples", "5 oranges"),
+        ("5 hours", "5 minutes"),
+        ("5 am", "5 pm"),
+        ("5个", "5元"),
+        ("5千米", "5米"),
+        ("100 cm", "1 m"),
+        ("$1", "100 cents"),
+    ],
+    "text": [
+        ("Monday", "Tuesday"),
+        ("A", "B"),
+        ("yes", "no"),
+        ("Monday", "Monday or Tuesday"),
+        ("5", "five apples"),
+        ("no", "not"),
+        ("1", "x"),
+        ("2, 4, 8", "8, 4, 2"),
+        ("1" * 250, "1" * 249),
+        ("5", "approximately 5"),
+        ("5", "about 5"),
+        ("5", "≈5"),
+        ("5", "not 5"),
+    ],
+    "symbols": [
+        ("304π", "304"),
+        ("304π", "955.04"),
+        (r"\sqrt{2}", "1.41421356237309504880"),
+        ("x+1", "x+2"),
+        ("x = 5", "y = 5"),
+        ("x = 5", "6"),
+        ("10", "2x = 10"),
+        ("6", "2+3=6"),
+        ("x > 3", "x > 4"),
+        ("x > 3", "3"),
+        ("1 < 2", "3 < 4"),
+        ("(1, 2)", "(2, 1)"),
+        ("5 M", "5 m"),
+        ("x", "y"),
+    ],
+}
+
+
+def table(groups: dict[str, list[tuple[str, str]]]) -> list[object]:
+    return [pytest.param(*pair, id=f"{name}: {pair}"[:80]) for name, pairs in groups.items() for pair in pairs]
+
+
+@pytest.mark.parametrize(("reference", "response"), table(SAME))
+def test_the_same_value_is_right_in_either_marker(reference: str, response: str) -> None:
+    whole = "Some steps: 1 + 2 = 3.\n\n"
+    scored = ans.score(f"So it is {{{{ans:{response}}}}}.", f"{whole}{{{{ans:{reference}}}}}")
+    assert scored == Score(1, "right", (response.strip(),))
+    if ">" not in response + reference:
+        assert ans.score(f"<<ans: {response} >>", f"{whole}<<ans:{reference}>>").credit == 1
+
+
+@pytest.mark.parametrize(("reference", "response"), table(OTHER))
+def test_another_value_is_wrong_both_ways(reference: str, response: str) -> None:
+    for one, other in ((reference, response), (response, reference)):
+        scored = ans.score(f"{{{{ans:{other}}}}}", f"{{{{ans:{one}}}}}")
+        assert scored.credit == 0
+        assert scored.reason.startswith(("another value: ", "unit differs: "))
+
+
+# (text, contents of its real markers)
+MARKERS = [
+    ("{{ans:5}}", ["5"]),
+    ("<<ans:5>>", ["5"]),
+    ("{{ ans : 5 }}", ["5"]),
+    ("<< ans：5>>", ["5"]),
+    ("{{\u3000ans:\t5\u00a0}}", ["5"]),
+    ("a {{ans:5}} b <<ans:6>> c", ["5", "6"]),
+    (r"{{ans:\frac{1}{2}}}", [r"\frac{1}{2}"]),
+    (r"{{ans:\{1, 2\}}}", [r"\{1, 2\}"]),
+    ("{{ans:{{5}}}}", ["{{5}}"]),
+    ("{{{ans:5}}}", ["5"]),
+    ("{{ans:5}}}", ["5"]),
+    ("**{{ans:47}}**", ["47"]),
+    ("<<ans:x>3>>", ["x>3"]),
+    ("{{ans:x}}", ["x"]),
+    ("{{ans:5", []),
+    ("{{ans:5}", []),
+    ("{{ans:5} }", []),
+    ("{{ans:5>>", []),
+    ("<<ans:5}}", []),
+    ("{{ans:5\n}}", []),
+    ("{{ans:5\r}}", []),
+    ("{{ans:\n5}}", []),
+    ("{{ans:5 {{ans:6}}", ["6"]),
+    ("<<ans:5 {{ans:6}}", ["6"]),
+    ("{{ans:<<ans:6>>", ["6"]),
+    ("{{ans 5}}", []),
+    ("{{answer:5}}", []),
+    ("{ans:5}", []),
+    ("<ans:5>", []),
+    ("<<48/2=24>>24", []),
+    ("{{5}}", []),
+    ("no marker", []),
+    ("", []),
+    *[
+        (f"{{{{ans:{hole}}}}} then {{{{ans:5}}}}", ["5"])
+        for hole in (
+            *("", " ", "xxx", "XXX", "xx", "...", "…", "___", "_____", "?", "？？", "value", "Answer", "number"),
+            *("your answer", "the final answer", "Final Answer", "result", "<value>", "[answer]", "<your answer here>"),
+            *("numeric value", "insert answer here", "$xxx$", "**xxx**", r"\boxed{}", r"\ldots", "答案", "最终答案"),
+        )
+    ],
+    *[(f"{{{{ans:{real}}}}}", [real]) for real in (">", "<", "=", "+", "-", "x", "X", "n", "0", "no", "N/A", "$")],
+    ("<think>{{ans:4}}</think>{{ans:5}}", ["5"]),
+    ("<think>a</think>{{ans:4}}<think>{{ans:5}}</think>{{ans:6}}", ["4", "6"]),
+    ("{{ans:4}}<think>{{ans:5}}", ["4"]),
+    ("<think>{{ans:4}}", []),
+    ("{{ans:4}}</think>{{ans:5}}", ["4", "5"]),
+    ("{{ans:<think>4</think>5}}", []),
+    ("<think>a<think>b</think>{{ans:4}}</think>", ["4"]),
+]
+
+
+@pytest.mark.parametrize(("text", "contents"), MARKERS)
+def test_markers(text: str, contents: list[str]) -> None:
+    assert markers.find(text) == contents
+
+
+# (reference, response, credit, reason); of a reference with one value
+RULE = [
+    # the first marker counts
+    ("{{ans:5}}", "{{ans:5}} or rather {{ans:6}}", 1, "right"),
+    ("{{ans:5}}", "{{ans:6}} or rather {{ans:5}}", 0, "another value: 6"),
+    ("{{ans:5}}", "{{ans:xxx}} is the form. {{ans:5}}", 1, "right"),
+    ("{{ans:5}}", "<think>Is it {{ans:6}}?</think>It is {{ans:5}}.", 1, "right"),
+    ("{{ans:5}}", "<think>It is {{ans:5}}", 0, "no answer"),
+    ("<think>{{ans:4}}</think>{{ans:5}}", "{{ans:5}}", 1, "right"),
+    # a marker with anything else in it is no reason to look at the text
+    ("{{ans:5}}", "{{ans:6}}, that is 5", 0, "another value: 6"),
+    ("{{ans:5 cm}}", "{{ans:5 mm}}", 0, "unit differs: mm, not cm"),
+    # GSM8K's references
+    ("a = <<2*3=6>>6\n#### 72", "{{ans:72}}", 1, "right"),
+    ("#### 6\n#### 1,080", "{{ans:1080}}", 1, "right"),
+    ("#### Solution\nSteps.\n#### 72", "{{ans:72}}", 1, "right"),
+    ("#### 6\n{{ans:72}}", "{{ans:72}}", 1, "right"),
+    # the last number of a text without a marker
+    ("{{ans:5}}", "The answer is 5.", 0.5, "no marker, but the last number is right"),
+    ("{{ans:5}}", "5", 0.5, "no marker, but the last number is right"),
+    ("{{ans:5}}", "The answer is 6.", 0, "no marker, and the last number is 6"),
+    ("{{ans:5}}", "5, no, 6", 0, "no marker, and the last number is 6"),
+    ("{{ans:5}}", "Five.", 0, "no marker"),
+    ("{{ans:5}}", "", 0, "no answer"),
+    ("{{ans:5}}", " \n ", 0, "no answer"),
+    ("{{ans:5}}", "It is {{ans:5", 0.5, "no marker, but the last number is right"),
+    ("{{ans:5}}", "It is 5. {{ans:xxx}}", 0.5, "no marker, but the last number is right"),
+    ("{{ans:5}}", "<think>5</think>Hm.", 0, "no marker"),
+    ("{{ans:5}}", "<think>6</think>5", 0.5, "no marker, but the last number is right"),
+    ("{{ans:5}}", "It is 5.<think>6</think>", 0.5, "no marker, but the last number is right"),
+    ("{{ans:5 cm}}", "It is 5 mm.", 0.5, "no marker, but the last number is right"),
+    ("{{ans:x}}", "It is 5.", 0, "no marker, and the last number is 5"),
+    ("{{ans:30%}}", "It is 30.", 0, "no marker, and the last number is 30"),
+    ("#### 72", "#### 72", 0.5, "no marker, but the last number is right"),
+    # several references: all of them, in order
+    ("{{ans:4}} {{ans:6}}", "{{ans:4}} {{ans:6}}", 1, "right"),
+    ("{{ans:4}} {{ans:6}}", "{{ans:4}} {{ans:6}} {{ans:7}}", 1, "right"),
+    ("{{ans:4}} {{ans:6}}", "{{ans:6}} {{ans:4}}", 0, "answer 1 of 2: another value: 6"),
+    ("{{ans:4}} {{ans:6}}", "{{ans:4}} {{ans:7}}", 0, "answer 2 of 2: another value: 7"),
+    ("{{ans:4}} {{ans:6}}", "{{ans:4}} and 6", 0, "1 marker of 2"),
+    ("{{ans:4}} {{ans:6}}", "4 and 6", 0, "no marker"),
+    ("{{ans:47}} {{ans:47}}", "{{ans:47}}", 0, "1 marker of 2"),
+    ("{{ans:1}} {{ans:2}} {{ans:3}}", "<<ans:1>> <<ans:2>>", 0, "2 markers of 3"),
+]
+
+
+@pytest.mark.parametrize(("reference", "response", "credit", "reason"), RULE)
+def test_the_rule(reference: str, response: str, credit: float, reason: str) -> None:
+    scored = ans.score(response, reference)
+    assert (scored.credit, scored.reason) == (credit, reason)
+
+
+def test_a_cut_response_earns_what_its_markers_earn_and_no_half() -> None:
+    assert ans.score("It is 5", "{{ans:5}}", cut=True) == Score(0, "cut at the token limit")
+    assert ans.score("It is {{ans:5}} because", "{{ans:5}}", cut=True).credit == 1
+    assert ans.score("{{ans:5}}", "{{ans:5}} {{ans:6}}", cut=True) == Score(0, "cut at the token limit", ("5",))
+
+
+# (free text, the last number that it states)
+STATED = [
+    ("The answer is 78.", "78"),
+    ("78 pages, not 79 pages", "79"),
+    ("so 3,600.", "3600"),
+    ("so 3,600, as said", "3600"),
+    ("It costs $1,234.50.", "1234.5"),
+    ("**5**", "5"),
+    ("_5_", "5"),
+    (r"$x = 5$", "5"),
+    (r"$\boxed{5}$", "5"),
+    (r"so $\frac{1}{2}$.", "1/2"),
+    ("so 3/4 of it", "3/4"),
+    ("so 1 1/2 cups", "3/2"),
+    ("so 1½ cups", "3/2"),
+    ("48/2 = 24", "24"),
+    ("about 30%", "3/10"),
+    ("about 30 percent of it", "3/10"),
+    (r"about 30\%", "3/10"),
+    ("约百分之30", "3/10"),
+    ("13.5 million yuan", "13500000"),
+    ("3.5万元", "35000"),
+    ("1.2 × 10^3 in all", "1200"),
+    ("1e3", "1000"),
+    ("是５个", "5"),
+    ("共5个苹果。", "5"),
+    ("答案：３，６００。", "3600"),
+    ("It is -5.", "-5"),
+    ("It is −5.", "-5"),
+    ("(-5)", "-5"),
+    ("-$5", "-5"),
+    ("$-5", "-5"),
+    ("negative 5", "-5"),
+    ("it is minus 5", "-5"),
+    ("10 minus 5", "5"),
+    ("5-3", "3"),
+    ("x-3", "3"),
+    ("(2)-3", "3"),
+    ("- 5", "5"),
+    ("3–5", "5"),
+    ("= 5cm", "5"),
+    ("= 5 cm", "5"),
+    ("60km/h", "60"),
+    (".5", "1/2"),
+    ("5 - 3 = 2; done", "2"),
+    ("5 and x1", "5"),
+    ("5 of H2O", "5"),
+    ("5 and 3x", "5"),
+    ("5 on the 3rd day", "5"),
+    ("5 and x^2", "5"),
+    ("5 and x_1", "5"),
+    ("5 and x_{12}", "5"),
+    ("5 and 10^{-x}", "10"),
+    ("5 and e^{-2}", "5"),
+    ("5 and v1.5", "5"),
+    ("5 and 7k", "5"),
+    ("11 quarters", "11"),
+    ("十二", None),
+    ("none", None),
+    ("at 10:30", None),
+    ("so 3,60", None),
+    ("so 1,23,456", None),
+    ("so 1.2.3", None),
+    ("so 2^10", None),
+    ("so 5 dozen", None),
+    ("so 5 and a half", None),
+    ("so 5 hundredths", None),
+    ("so 5 M", None),
+    ("so 1/0", None),
+    ("so 1e999999999", None),
+    ("9" * 5000, None),
+]
+
+
+@pytest.mark.parametrize(("text", "number"), STATED)
+def test_the_last_number_of_a_text(text: str, number: str | None) -> None:
+    assert values.last_number(text) == (None if number is None else Fraction(number))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given", "tolerance", "same"),
+    [
+        ("3.14", "3.14", 0, True),
+        ("3.14", "3.141", 0, False),
+        ("100", "101", 0.01, True),
+        ("100", "101.0001", 0.01, False),
+        ("100", "99", 0.01, True),
+        ("-100", "-101", 0.01, True),
+        ("0.1", "0.11", 0.1, True),
+        ("0", "0.0001", 0.5, False),
+        ("1/3", "0.333333", 1e-5, True),
+        ("1/3", "0.333333", 1e-7, False),
+        ("Monday", "Tuesday", 0.9, False),
+    ],
+)
+def test_the_tolerance_is_relative_to_the_reference_and_exact(
+    wanted: str, given: str, tolerance: float, same: bool
+) -> None:
+    assert values.equal(given, wanted, tolerance) == same
+    assert (ans.score(f"{{{{ans:{given}}}}}", f"{{{{ans:{wanted}}}}}", tolerance=tolerance).credit == 1) == same
+
+
+def test_the_tolerance_holds_for_the_half_credit_too() -> None:
+    assert ans.score("so 101", "{{ans:100}}", tolerance=0.01).credit == 0.5
+    assert ans.score("so 102", "{{ans:100}}", tolerance=0.01).credit == 0
+
+
+@pytest.mark.parametrize("text", ["1e400", "10^400", "-1e400"])
+def test_large_numbers_are_exact(text: str) -> None:
+    value = values.parse(text)
+    assert value and abs(value.number) == 10**400
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 5000, "1e99999", "10^99999", "1" + ",000" * 2000, "1/" + "9" * 5000, "一" * 5000]
+)
+def test_what_is_too_large_is_no_value(text: str) -> None:
+    assert values.parse(text) is None
+    assert values.equal(text, text)
+    assert not values.equal(text, "1")
+
+
+# References
+
+REFERENCES = [
+    ("So {{ans:5}} and <<ans:6>>", ["5", "6"]),
+    ("{{ans: 670}}", ["670"]),
+    ("<<2+3=5>>5\n#### 5", ["5"]),
+    ("#### 1,080", ["1,080"]),
+    ("#### $5", ["$5"]),
+    ("####5", ["5"]),
+    ("#### 4\n#### 5\n", ["5"]),
+    ("#### 5\n#### Notes", ["5"]),
+]
+
+
+@pytest.mark.parametrize(("reference", "wanted"), REFERENCES)
+def test_references(reference: str, wanted: list[str]) -> None:
+    assert markers.references(reference) == wanted
+    ans.check(reference)
+
+
+@pytest.mark.parametrize(
+    ("reference", "reason"),
+    [
+        ("", "no marker"),
+        ("The result is 78.", "no marker"),
+        ("so {{ans:78", "no marker"),
+        ("#### Notes", "no marker"),
+        ("<think>{{ans:5}}</think>", "no marker"),
+        ("{{ans:}}", "holds nothing"),
+        ("{{ans: }}", "holds nothing"),
+        ("{{ans:xxx}}", "placeholder 'xxx'"),
+        ("<<ans:your answer>>", "placeholder 'your answer'"),
+        ("{{ans:5}} and {{ans:}}", "holds nothing"),
+        ("{{ans:}}\n#### 5", "holds nothing"),
+    ],
+)
+def test_references_without_an_answer_are_refused(reference: str, reason: str) -> None:
+    for refuse in (markers.references, ans.check, ans_strict.check):
+        with pytest.raises(ValueError, match=reason):
+            refuse(reference)
+
+
+# The question, repeated
+
+QUESTION = "A box holds 12 eggs.\nTom has 25 boxes, like {{ans:7}} or {{ans:xxx}}. How many eggs are in 25 boxes?"
+ECHOES = [
+    # (response, reference, credit, reason)
+    (QUESTION, "{{ans:25}}", 0, "only repeats the question"),
+    (QUESTION, "{{ans:7}}", 0, "only repeats the question"),
+    (QUESTION.replace("\n", "  "), "{{ans:25}}", 0, "only repeats the question"),
+    ("Tom has 25 boxes", "{{ans:25}}", 0, "only repeats the question"),
+    (QUESTION + "\n" + QUESTION, "{{ans:7}}", 0, "only repeats the question"),
+    (QUESTION[:60], "{{ans:7}}", 0, "only repeats the question"),
+    (QUESTION + " 300", "{{ans:300}}", 0.5, "no marker, but the last number is right"),
+    (QUESTION + " So {{ans:300}}", "{{ans:300}}", 1, "right"),
+    (QUESTION + " So {{ans:7}}", "{{ans:7}}", 1, "right"),
+    (QUESTION + " I do not know.", "{{ans:25}}", 0, "no marker"),
+    (QUESTION[:60] + " is what they say. {{ans:300}}", "{{ans:300}}", 1, "right"),
+    (QUESTION[:60] + " is what they say. Hm.", "{{ans:7}}", 0, "no marker"),
+    ("<think>Hm.</think>" + QUESTION, "{{ans:7}}", 0, "only repeats the question"),
+    ("25", "{{ans:25}}", 0.5, "no marker, but the last number is right"),
+    ("25 boxes", "{{ans:25}}", 0.5, "no marker, but the last number is right"),
+    ("It is {{ans:7}}", "{{ans:7}}", 1, "right"),
+]
+
+
+@pytest.mark.parametrize(("response", "reference", "credit", "reason"), ECHOES)
+def test_what_repeats_the_question_earns_nothing(response: str, reference: str, credit: float, reason: str) -> None:
+    scored = ans.score(response, reference, question=QUESTION)
+    assert (scored.credit, scored.reason) == (credit, reason)
+    assert ans.done(response, reference, QUESTION) == (len(scored.read) == 1 and credit != 0.5)
+
+
+def test_a_longer_number_is_no_echo_of_a_shorter_one() -> None:
+    assert ans.score("What is 12 + 13? 25", "{{ans:25}}", question="What is 12 + 13?").credit == 0.5
+    assert ans.score("12 + 135", "{{ans:5}}", question="12 + 13").credit == 0
+
+
+# Stopping
+
+
+def test_generation_may_stop_when_the_last_marker_closes() -> None:
+    reference = "{{ans:5}} {{ans:6}}"
+    assert not ans.done("{{ans:5}} {{ans:xxx}} {{ans:7}", reference)
+    assert ans.done("{{ans:5}} {{ans:xxx}} {{ans:7}}", reference)
+    assert not ans.done("<think>{{ans:5}} {{ans:6}}", reference)
+    assert ans.done("<<ans:9>>", "#### 5")
+
+
+@pytest.mark.parametrize("text", [text for text, contents in MARKERS if contents])
+def test_only_a_closing_character_completes_a_marker(text: str) -> None:
+    for one, other in pairwise(range(len(text) + 1)):
+        if ans.done(text[:other], "{{ans:5}}") and not ans.done(text[:one], "{{ans:5}}"):
+            assert text[one] in ans.CLOSERS
+
+
+# Properties
+
+SETTINGS = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+TWO_OR_FIVE = st.sampled_from([1, 2, 4, 5, 8, 10, 20, 25, 50, 100, 1000])
+NUMBERS = st.builds(Fraction, st.integers(-(10**7), 10**7), TWO_OR_FIVE)
+ANY_TEXT = st.text(max_size=80) | st.lists(
+    st.sampled_from(
+        [
+            "{{ans:",
+            "}}",
+            "<<ans:",
+            ">>",
+            "{{",
+            "{",
+            "}",
+            "5",
+            "25",
+            "xxx",
+            " ",
+            "\n",
+            "<think>",
+            "</think>",
+            "<thi",
+            "nk>",
+            *[
+                r"\frac{1}{2}",
+                "%",
+                "$",
+                "-",
+                "/",
+                "^",
+                ",",
+                ".",
+                "the answer",
+                "½",
+                "三",
+                "万",
+                "９",
+                "million",
+                "cm",
+                "x",
+            ],
+        ]
+    ),
+    max_size=14,
+).map("".join)
+
+
+def decimal(number: Fraction) -> str:
+    """`number`, which has a finite decimal form, in it."""
+    digits = next(d for d in range(20) if (number * 10**d).denominator == 1)
+    whole = str(abs(int(number * 10**digits))).rjust(digits + 1, "0")
+    text = f"{whole[: len(whole) - digits]}.{whole[len(whole) - digits :]}" if digits else whole
+    return ("-" if number < 0 else "") + text
+
+
+def separated(text: str, separator: str) -> str:
+    whole, point, rest = text.partition(".")
+    sign, whole = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+    groups = []
+    while len(whole) > 3:
+        groups.insert(0, whole[-3:])
+        whole = whole[:-3]
+    return sign + separator.join([whole, *groups]) + point + rest
+
+
+@st.composite
+def written(draw: st.DrawFn, number: Fraction) -> str:
+    """`number` in some of the ways in which people write it."""
+    plain = decimal(number)
+    integer = number.denominator == 1
+    ways = [
+        plain,
+        separated(plain, ","),
+        separated(plain, "\u202f"),
+        plain + ("" if integer else "0"),
+        plain + (".00" if integer else "000"),
+        decimal(number * 100) + draw(st.sampled_from(["%", " %", " percent", r"\%"])),
+        f"{number.numerator * 3}/{number.denominator * 3}",
+        rf"\frac{{{number.numerator}}}{{{number.denominator}}}",
+        f"{decimal(number / 1000)}e3",
+        rf"{decimal(number / 100)} \times 10^{{2}}",
+        f"{decimal(number / 10**6)} million",
+        f"{decimal(number / 10**4)}万",
+    ]
+    if abs(number) > 1 and not integer:
+        whole, rest = divmod(abs(number), 1)
+        ways.append(f"{'-' if number < 0 else ''}{whole} {rest.numerator}/{rest.denominator}")
+    text = draw(st.sampled_from(ways))
+    if draw(st.booleans()):
+        text = "".join(chr(ord(char) + 0xFEE0) if char.isdigit() and char.isascii() else char for char in text)
+    if draw(st.booleans()) and not text.startswith("\\"):
+        text = text.replace("-", "−")
+    return text
+
+
+@st.composite
+def dressed(draw: st.DrawFn, number: Fraction) -> str:
+    """The same, in a marker, with blanks, wrappers, a currency sign or a unit."""
+    text = draw(written(number))
+    text = draw(
+        st.sampled_from(["{}", "{}", "${}$", "**{}**", r"\boxed{{{}}}", "{}.", "$ {}", "{} apples", "{} 个"])
+    ).format(text)
+    left, right = (
+        draw(st.sampled_from(["{{ans:", "{{ ans : ", "<<ans:", "<< ans：", "{{ans:  "])),
+        draw(st.sampled_from(["", " "])),
+    )
+    return left + text + right + ("}}" if left[0] == "{" else ">>")
+
+
+@SETTINGS
+@given(NUMBERS.flatmap(lambda n: st.tuples(st.just(n), dressed(n))))
+def test_the_writing_of_a_number_changes_nothing(drawn: tuple[Fraction, str]) -> None:
+    number, response = drawn
+    for reference in (f"{{{{ans:{decimal(number)}}}}}", f"#### {decimal(number)}"):
+        assert ans.score(response, reference) == Score(1, "right", tuple(markers.find(response)))
+    assert ans.score(f"<<ans:{decimal(number)}>>", response).credit == 1
+
+
+@SETTINGS
+@given(
+    st.tuples(NUMBERS, NUMBERS).flatmap(
+        lambda two: st.tuples(st.just(two), dressed(two[0]), dressed(two[1]), written(two[1]))
+    )
+)
+def test_another_number_is_never_right(drawn: tuple[tuple[Fraction, Fraction], str, str, str]) -> None:
+    (one, other), reference, response, bare = drawn
+    assume(one != other)
+    assert ans.score(response, reference).credit == 0
+    assert ans.score(f"The answer is {bare}.", reference).credit == 0
+    assert ans.score(f"First {decimal(one)}, then {bare}.", reference).credit == 0
+
+
+@SETTINGS
+@given(NUMBERS.flatmap(lambda n: st.tuples(st.just(n), written(n))))
+def test_the_last_number_is_read_as_it_is_written(drawn: tuple[Fraction, str]) -> None:
+    number, text = drawn
+    assert values.last_number(f"First 17, then {text}.") == number
+
+
+@SETTINGS
+@given(st.lists(ANY_TEXT | NUMBERS.map(decimal) | NUMBERS.flatmap(dressed), min_size=1, max_size=6), NUMBERS, st.data())
+@example(["{{ans:5}}", " is the form, as said"], Fraction(5), None)
+def test_repeating_the_question_earns_nothing(pieces: list[str], number: Fraction, data: st.DataObject | None) -> None:
+    question = " ".join([*pieces, f"Tom has {decimal(number)} apples: {{{{ans:{decimal(number)}}}}}?"])
+    assume("<think>" not in question)
+    numbers = [found for piece in pieces if (found := values.last_number(piece)) is not None] + [number]
+    start = data.draw(st.integers(0, len(question) - 12)) if data else 0
+    end = data.draw(st.integers(start + 12, len(question))) if data else len(question)
+    for response in (question, f"  {question}\n", question.replace(" ", "\n "), question * 2, question[start:end]):
+        assume(len(" ".join(response.split())) >= 12)
+        for value in numbers:
+            reference = f"{{{{ans:{value}}}}}"
+            assert ans.score(response, reference, question=question).credit == 0
+            assert not ans.done(response, reference, question)
+
+
+@SETTINGS
+@given(
+    st.lists(ANY_TEXT | NUMBERS.flatmap(dressed), max_size=5).map("".join),
+    st.text(max_size=20) | ANY_TEXT,
+    st.sampled_from(["{{ans:5}}", "{{ans:25}} {{ans:1/2}}", "#### 5"]),
+    st.sampled_from([0, 1, 2]),
+    st.booleans(),
+)
+@example("{{ans:5}}", " is the form, as said", "{{ans:5}}", 1, False)
+@example("{{ans:5}}<thi", "nk></think>", "{{ans:5}}", 2, False)
+def test_stopping_when_done_changes_nothing(said: str, more: str, reference: str, asks: int, cut: bool) -> None:
+    question = ["", said + more, said][asks]
+    for end in range(len(said) + 1):
+        prefix = said[:end]
+        if ans.done(prefix, reference, question):
+            wanted = ans.score(prefix, reference, question=question, cut=cut)
+            assert ans.score(said, reference, question=question) == wanted
+            assert ans.score(prefix + more, reference, question=question) == wanted
+            assert ans.done(prefix + more, reference, question)
+            return
+    assert not ans.done(said, reference, question)
+
+
+@SETTINGS
+@given(ANY_TEXT, ANY_TEXT, ANY_TEXT, st.booleans())
+def test_no_text_makes_a_score_raise(said: str, asked: str, wanted: str, cut: bool) -> None:
+    for response in (said, f"{{{{ans:{said}}}}}", f"<<ans:{wanted}>>"):
+        for reference in ("{{ans:5}}", "{{ans:x+1}}", f"{{{{ans:5}}}} {{{{ans:{wanted}}}}}"):
+            try:
+                markers.references(reference)
+            except ValueError:
+                continue
+            for scorer in (ans, ans_strict, course_base, course_tuned):
+                scored = scorer.score(response, reference, question=asked, cut=cut)
+                assert scored.credit in (0, 0.5, 1)
+                assert scored.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ans:" * 20000,
+        "{" * 50000,
+        "<think>" * 20000,
+        "1," * 30000,
+        "1/" * 30000,
+        "1 " * 30000,
+        "9" * 100000,
+        "-" * 50000,
+        *["{{ans:" + "{" * 50000 + "}}", "$" * 50000, "{{ans:" + "$5" * 20000 + "}}", " " * 50000 + "5", "½" * 20000],
+        "{{ans:" + r"\frac" * 100 + "}}",
+        "{{ans:" + r"\pi" * 60 + "%}}",
+        "1" + " million" * 5000,
+        "{{ans:1" + "万" * 190 + "}}",
+        "{{ans:" + "(" * 190 + "}}",
+        "{{ans:" + "9" * 180 + "^9}}",
+        "{{ans:5" + "\u0301" * 9000 + "}}",
+    ],
+    ids=range(20),
+)
+def test_long_texts_are_marked_at_once(text: str) -> None:
+    started = time.monotonic()
+    assert ans.score(text, "{{ans:5}}", question="How many?" * 100).credit in (0, 0.5)
+    assert time.monotonic() - started < symbolic.DEADLINE + 20  # generous: it is about minutes, not about speed
+
+
+# math-verify's process
+
+
+def test_a_formula_that_takes_too_long_is_not_equal_and_does_not_harm_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert symbolic.equal("x+1", "1+x")
+    first = symbolic._process._child
+    monkeypatch.setattr(symbolic, "DEADLINE", 0.5)
+    assert not symbolic.equal("9^{9^{9^{9}}}", "1")
+    assert first and first.poll() is not None
+    monkeypatch.undo()
+    assert symbolic.equal("x+1", "1+x")
+    assert symbolic._process._child is not first
+
+
+def test_formulas_are_compared_from_any_thread() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(lambda n: symbolic.equal(f"x+{n % 3}", "1+x"), range(24)))
+    assert said == [n % 3 == 1 for n in range(24)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "12 hours 30 minutes",
+        "5 apples and 3",
+        "5 6",
+        "3,60",
+        "1/0",
+        "5_2",
+        "5'",
+        "1.2.3",
+        "1 < 2",
+        "2^3^4",
+        "ab",
+        "(5",
+        "5%",
+        *["2024-05-06", "10:30", r"\text{x}", r"\input{x}", "$x$", "1, 2", "x" + "+x" * 200, "5^(2", ""],
+    ],
+)
+def test_what_is_no_formula_as_a_whole_is_not_read(text: str) -> None:
+    assert symbolic.formula(text) is None or not symbolic.equal(text, "5")
+    if text not in ("(5", ""):
+        assert symbolic.formula(text) is None
+
+
+def test_without_math_verify_formulas_are_compared_as_text(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: object
+) -> None:
+    from pathlib import Path
+
+    broken = Path(str(tmp_path)) / "math_verify.py"
+    broken.write_text("raise ImportError('no antlr')\n")
+    monkeypatch.setenv("PYTHONPATH", str(broken.parent))
+    monkeypatch.setattr(symbolic, "_process", symbolic._Process())
+    with caplog.at_level(logging.WARNING):
+        assert not symbolic.equal("x+1", "1+x")
+        assert not symbolic.equal("x+1", "1+x")
+    assert [record.getMessage() for record in caplog.records] == [
+        "formulas are compared as text only: math-verify: ImportError: no antlr"
+    ]
+    assert values.equal("x+1", "x+1")
+
+
+def test_the_process_ends_with_its_parent_and_the_parent_imports_nothing_heavy() -> None:
+    import subprocess
+
+    import psutil
+
+    code = (
+        "import sys; from swiftkit import symbolic, values; print(values.equal('x+1', '1+x'));"
+        "print(symbolic._process._child.pid); print(sorted({'sympy', 'math_verify'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    same, pid, heavy = done.stdout.splitlines()
+    assert (same, heavy, done.stderr) == ("True", "[]", "")
+    assert not psutil.pid_exists(int(pid))
+
+
+# The other scorers, and real data
+
+
+def test_strict_is_the_same_rule_without_the_half() -> None:
+    assert ans_strict.score("It is 5.", "{{ans:5}}") == Score(0, "no marker, but the last number is right", ("5",))
+    assert ans_strict.score("{{ans:5}}", "{{ans:5}}").credit == 1
+    assert ans_strict.score("{{ans:6}}", "{{ans:5}}") == ans.score("{{ans:6}}", "{{ans:5}}")
+    assert ans_strict.done("{{ans:6}}", "{{ans:5}}")
+
+
+def test_the_courses_two_rules_are_those_of_the_notebook() -> None:
+    cases = json.loads(shared("data/course_cases.json").read_text(encoding="utf-8"))
+    table = cases["cases"] + cases["extra"]
+    assert len(table) == 26
+    for case in table:
+        for scorer, name in ((course_base, "baseline"), (course_tuned, "tuned")):
+            scored = scorer.score(case["response"], case["reference"])
+            assert scored.credit == case[name], case["name"]
+            assert scored.read in ((), (case["slice"],), (case["value"],))
+    for mark in cases["marks"]:
+        for scorer, name in ((course_base, "baseline"), (course_tuned, "tuned")):
+            total = sum(scorer.score(response, mark["reference"]).credit for response in mark["responses"])
+            assert total == mark[f"{name}_score"]
+
+
+def test_every_scorer_is_found_by_its_name() -> None:
+    assert {"ans", "ans_strict", "course_base", "course_tuned"} <= set(plugins.names("scorers"))
+    for name in plugins.names("scorers"):
+        scored = plugins.get("scorers", name)("{{ans:5}}", "{{ans:5}}", question="", cut=False, tolerance=0)
+        assert isinstance(scored, Score)
+        assert scored.credit == 1
+
+
+def test_every_reference_of_the_course_is_right_as_its_own_response() -> None:
+    unread = []
+    for line in shared("data/acp_train_1k.jsonl").read_text(encoding="utf-8").splitlines():
+        *_, asked, answered = json.loads(line)["messages"]
+        text = answered["content"]
+        assert ans.score(text, text, question=asked["content"]).credit == 1, text
+        unread += [content for content in markers.references(text) if values.parse(content) is None]
+    assert unread == ["304π"]
+
+
+def test_every_reference_of_gsm8k_is_a_number() -> None:
+    for line in shared("data/gsm8k_train_4000.jsonl").read_text(encoding="utf-8").splitlines():
+        text = json.loads(line)["answer"]
+        (wanted,) = markers.references(text)
+        value = values.parse(wanted)
+        assert value and value.unit == ""
+        assert ans.score(f"So {{{{ans:{wanted}}}}}.", text).credit == 1
+        assert ans.score(f"{{{{ans:{value.number + 1}}}}}", text).credit == 0
+        assert ans.score(text, text).credit == 0.5  # its calculations <<2*3=6>> are no markers

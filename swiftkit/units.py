@@ -101,7 +101,7 @@ SCALES = _words(
 _CALCULATION = _words(
     "or and to plus minus negative over mod modulo factorial choose root squared cubed percent inf infinity nan zero "
     "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty "
-    "ninety quarter quarters theta alpha beta"
+    "ninety gross quarter quarters theta alpha beta"
 )
 _MATHS = re.compile(r"(?:arc)?(?:sin|cos|tan|cot|log|ln|exp|sqrt)[nxyzθ]?|pi[rxy]?|\w*teen|[mbt]r?illi(?:on|ard)\w*")
 # Chinese: numerals, and signs for tenths, dozens, halves, "and some more".

@@ -62,7 +62,7 @@ def test_demo_prints_each_command_and_runs_it(demo: dict[str, Any]) -> None:
     typed = [line for line in done.stdout.splitlines() if line.startswith("$ ")]
     assert typed == [
         "$ swiftkit exam --model_type tiny-math --output_dir output",
-        "$ swiftkit sft --model_type tiny-math --lora_rank 8 --output_dir output",
+        "$ swiftkit sft --model_type tiny-math --lora_rank 8 --learning_rate 3e-3 --num_train_epochs 3 --output_dir output",
         "$ swiftkit exam --ckpt best --output_dir output",
         "$ swiftkit export --ckpt best --merge_lora --output_dir output",
         f"$ swiftkit exam --ckpt {merged} --output_dir output",
@@ -77,6 +77,7 @@ def test_demo_ends_with_three_marks_and_where_to_look(demo: dict[str, Any]) -> N
     marks = [line.split()[1] for line in (base, best, merged)]
     assert [line.split()[0] for line in (base, best, merged)] == ["base:", "best:", "merged:"]
     assert marks[1] == marks[2], "the merged model answers like the checkpoint"
+    assert float(marks[1]) > float(marks[0]) + 10, "the training was worth it"
     for line, name in ((curves, "curves.png"), (report, "report.html")):
         file = demo["folder"] / line.split(": ")[1]
         assert file.name == name

@@ -62,7 +62,8 @@ def test_demo_prints_each_command_and_runs_it(demo: dict[str, Any]) -> None:
     typed = [line for line in done.stdout.splitlines() if line.startswith("$ ")]
     assert typed == [
         "$ swiftkit exam --model_type tiny-math --output_dir output",
-        "$ swiftkit sft --model_type tiny-math --lora_rank 8 --learning_rate 3e-3 --num_train_epochs 3 --output_dir output",
+        "$ swiftkit sft --model_type tiny-math --lora_rank 8 --learning_rate 3e-3 --num_train_epochs 3 "
+        "--output_dir output",
         "$ swiftkit exam --ckpt best --output_dir output",
         "$ swiftkit export --ckpt best --merge_lora --output_dir output",
         f"$ swiftkit exam --ckpt {merged} --output_dir output",

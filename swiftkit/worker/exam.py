@@ -6,6 +6,7 @@ not used: it leaves failed samples out of the denominator. The parent makes the 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -22,9 +23,10 @@ from evalscope.api.dataset import Sample
 from evalscope.api.messages import dict_to_chat_message
 from evalscope.api.metric import Score
 from evalscope.api.model import ModelAPI, ModelOutput
-from evalscope.api.registry import register_benchmark
+from evalscope.api.model.lazy_model import LazyModel
+from evalscope.api.registry import create_evaluator, get_benchmark, register_benchmark
 from evalscope.config import TaskConfig
-from evalscope.run import run_task
+from evalscope.utils.io_utils import OutputsStructure
 
 from swiftkit import events, exams, plugins, runs, tokenization
 from swiftkit.exams import ERROR, LIMIT, MARKER, STOP, Answer, Job, Question, Scored
@@ -220,7 +222,16 @@ def examine(asked: Asked) -> dict[str, Any]:
         no_timestamp=True,
         ignore_errors=False,
     )
-    report = run_task(config)[NAME]
+    # What the imports left behind stays for good; frozen, it is not walked by every collection of garbage.
+    gc.freeze()
+    # The evaluator by itself: `run_task` would go on to draw charts of its own score, by scripts from another machine.
+    evaluator = create_evaluator(
+        benchmark=get_benchmark(NAME, config),
+        model=LazyModel(task_config=config),
+        outputs=OutputsStructure(outputs_dir=str(work)),
+        task_config=config,
+    )
+    report = evaluator.eval()
     shutil.rmtree(work, ignore_errors=True)
     return {"version": evalscope.__version__, "score": report.score, "questions": report.execution_summary.succeeded}
 
@@ -257,4 +268,7 @@ def main(path: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    code = main(sys.argv[1])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # everything is written; taking torch apart would only take time

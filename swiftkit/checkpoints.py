@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,12 +58,18 @@ class Checkpoint:
     @cached_property
     def hashes(self) -> dict[str, str]:
         """File name to sha256 of everything that its answers hang on."""
-        found = {f"model/{p.name}": runs.sha256(p) for p in sorted(self.folder.path.glob("*.safetensors"))}
-        found["model/config.json"] = runs.sha256(self.folder.path / "config.json")
+        found = {f"model/{p.name}": _digest(p) for p in sorted(self.folder.path.glob("*.safetensors"))}
+        found["model/config.json"] = _digest(self.folder.path / "config.json")
         for name in (adapters.WEIGHTS, adapters.CONFIG) if self.adapter else ():
             assert self.adapter
-            found[f"adapter/{name}"] = runs.sha256(self.adapter.path / name)
+            found[f"adapter/{name}"] = _digest(self.adapter.path / name)
         return found
+
+
+@cache
+def _digest(path: Path) -> str:
+    """sha256 of a file; once per command, since base and adapter share gigabytes."""
+    return runs.sha256(path)
 
 
 def find(options: CheckpointOptions, *, named: bool = False) -> Checkpoint:
@@ -156,14 +162,20 @@ def _of_folder(options: CheckpointOptions, path: Path) -> Checkpoint:
 
 
 def _whole(options: CheckpointOptions, path: Path) -> Checkpoint:
-    origin = None
-    if (path / ORIGIN).is_file():
-        origin = models.read_object(path / ORIGIN)
-    model_type = options.model_type or ((origin or {}).get("config") or {}).get("model_type")
-    wanted = models.find(model_type if model_type in models.entries() else None, str(path))
+    origin = models.read_object(path / ORIGIN) if (path / ORIGIN).is_file() else None
+    wanted = _origins(origin or {}, path) or models.find(options.model_type, str(path))
     folder = weights.inspect(path, wanted.family, trust_remote_code=options.trust_remote_code)
     run = Run(path.resolve().parent) if (path.resolve().parent / "run.yaml").is_file() else None
     return Checkpoint(str(path), wanted, folder, run=run, origin=origin)
+
+
+def _origins(origin: dict[str, Any], path: Path) -> models.Wanted | None:
+    """The model that a merged folder says it is, where the registry still has its family."""
+    family = models.families().get(str(origin.get("family")))
+    if family is None:
+        return None
+    name = str((origin.get("config") or {}).get("model_type") or path.resolve().name)
+    return models.Wanted(name, family, family.models.get(name), path)
 
 
 def _adapter(options: CheckpointOptions, path: Path, label: str, run: Run | None, step: int | None) -> Checkpoint:

@@ -233,6 +233,9 @@ class SftConfig(ModelOptions):
 class CheckpointOptions(ModelOptions):
     """Which checkpoint, and of which base model."""
 
+    dtype: Literal["auto", "bf16", "fp16", "fp32"] = flag(
+        "auto", "Precision; auto: that of the training, else what the hardware computes in.", "Model", "torch_dtype"
+    )
     ckpt: str | None = flag(
         None,
         "best, last or base of the newest run, RUN, RUN:best, RUN:last, RUN:base, or a folder (adapter or model).",
@@ -292,7 +295,7 @@ class ExamConfig(CheckpointOptions):
         "eval_batch_size",
         "per_device_eval_batch_size",
         ge=1,
-        shown="as many as the memory holds, at most 128",
+        shown="as many as the memory holds, at most 256",
     )
     seed: int = flag(42, "Seed of samples and examples.", "Answers", ge=0, lt=2**32)
 

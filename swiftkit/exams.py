@@ -116,6 +116,14 @@ def load(path: Path) -> Job:
     return Job(**{**content, **paths, "adapter": adapter})
 
 
+def is_of(path: Path, key: str) -> bool:
+    """Whether the job file there is that of the exam with this key."""
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8"))["key"] == key)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 @dataclass(frozen=True)
 class Folder:
     """The files of an exam."""

@@ -76,8 +76,12 @@ def merge(checkpoint: Checkpoint, target: Path, dtype: str, *, overwrite: bool) 
             # A name of its own: a child that has outlived such an export must not write into this one.
             partial = target.parent / f".{target.name}.partial-{os.getpid()}"
             partial.mkdir()
-            _fill(checkpoint, partial, dtype, key)
-            _replace(partial, target)
+            try:
+                _fill(checkpoint, partial, dtype, key)
+                _replace(partial, target)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
     except Timeout:
         raise SwiftkitError(f"another export is at work on {target}", "wait for its end") from None
     return True
@@ -167,8 +171,6 @@ def _weights(checkpoint: Checkpoint, folder: Path, dtype: str) -> None:
     said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     file.unlink()
     log.unlink()
-    if ended.signal or ended.returncode:
-        shutil.rmtree(folder, ignore_errors=True)
     if ended.signal:
         code = INTERRUPTED if ended.signal == 2 else TERMINATED
         raise SwiftkitError("interrupted: nothing was exported", exit_code=code)

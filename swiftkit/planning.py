@@ -202,12 +202,7 @@ def _rows(
     """Tokenise, drop what is too long, split."""
     (train, train_read, left_out), (validation, validation_read, validation_left), files = read
     tokenizer = tokenization.load(folder.path, as_it_stands=wanted.embedded, trust_remote_code=config.trust_remote_code)
-    vocabulary = int(folder.config.get("vocab_size") or 0)
-    if vocabulary and tokenizer.get_vocab_size() > vocabulary:
-        raise SwiftkitError(
-            f"{folder.path}: the tokenizer has {tokenizer.get_vocab_size():,} tokens, the model {vocabulary:,}",
-            "tokenizer and weights are not of the same model",
-        )
+    tokenization.check(tokenizer, folder.path, folder.config)
     template = chat.load(wanted.family.template)
     suffix = chat.stop_text(template)
     if len(tokenizer.encode(suffix, add_special_tokens=False).ids) > 1:

@@ -105,6 +105,7 @@ def sheet(config: ExamConfig, checkpoint: Checkpoint, *, typed: set[str]) -> She
         trust_remote_code=config.trust_remote_code,
     )
     tokenizer, template = tokenization.read(file), chat.load(checkpoint.wanted.family.template)
+    tokenization.check(tokenizer, checkpoint.folder.path, checkpoint.folder.config)
     prompts = [_prompt(example, shown) for example in asked]
     questions = [
         Question(number, example.source, tuple(prompt), _answer(example), ids)
@@ -132,7 +133,9 @@ def _chosen(config: ExamConfig, checkpoint: Checkpoint, prompting: Prompting) ->
         rows = _kept(checkpoint.run.path / "data" / "validation.jsonl")
         marked = [row for row in rows if _can_be_scored(config.scorer, row)]
         if marked:
-            again = replace(prompting, instruct="none", system=prompting.system if prompting.in_place else None)
+            # They were kept as they were trained on: only what is asked for now is still to be done.
+            system = prompting.system if prompting.in_place else None
+            again = replace(prompting, instruct=config.instruct or "none", system=system)
             said = f"{len(marked)} validation rows of {checkpoint.run.name} (dev: these also chose the checkpoint)"
             return DEV, said, [again.apply(row) for row in marked]
     where = f"the training data ({', '.join(names)}) names no exam" if names else "no training data is known"

@@ -12,9 +12,10 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from swiftkit.errors import SwiftkitError
 
@@ -59,6 +60,20 @@ def read(file: Path) -> Tokenizer:
     made.no_padding()
     made.no_truncation()
     return made
+
+
+def check(tokenizer: Tokenizer, folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a tokenizer with more tokens than the model of that config.json has.
+
+    Raises:
+        SwiftkitError: it has.
+    """
+    vocabulary = int(config.get("vocab_size") or 0)
+    if vocabulary and tokenizer.get_vocab_size() > vocabulary:
+        raise SwiftkitError(
+            f"{folder}: the tokenizer has {tokenizer.get_vocab_size():,} tokens, the model {vocabulary:,}",
+            "tokenizer and weights are not of the same model",
+        )
 
 
 def _converted(folder: Path, trust_remote_code: bool) -> Path:

@@ -78,6 +78,21 @@ def test_answers_are_those_of_plain_transformers_one_by_one(family: str, family_
     assert sum(answer.tokens for answer in answers.values()) > 60
 
 
+def test_answers_behind_a_sliding_window_are_those_of_plain_transformers(tmp_path: Path) -> None:
+    """Phi-3's attention sees the last tokens only, and rows that leave a batch leave its shorter cache as well."""
+    base = build(tmp_path / "model", "phi3", sliding_window=12)
+    write_rows(tmp_path / "questions.jsonl", asked_rows(9))
+    words = ["--model_type", NAMES["phi3"], "--model_id_or_path", "model", "--dtype", "fp32", "--max_new_tokens", "20"]
+    result = told(swiftkit("exam", *words, "--dataset", "questions.jsonl", "--json"))
+    folder = exams.Folder(Path(result["folder"]))
+    answers, tokenizer = folder.answered(), tokenization.load(base)
+    plain = plain_answers(base, None, [q.ids for q in folder.asked()], 20, exams.load(folder.job).stops)
+    for number, ids in enumerate(plain, 1):
+        said = answers[number].tokens - (answers[number].end == "stop")
+        assert answers[number].response == tokenizer.decode(ids[:said])
+    assert len({len(question.ids) for question in folder.asked()}) > 3
+
+
 @pytest.mark.parametrize("family", NAMES)
 def test_prompt_tokens_are_those_of_training(family: str, family_folder: Any, tmp_path: Path) -> None:
     """Token by token the beginning of what training sees, up to the first learned token of the last answer."""
@@ -384,21 +399,25 @@ def gsm8k(count: int, start: int = 0) -> list[dict[str, str]]:
 def test_instruct_trains_and_examines_data_without_markers(tmp_path: Path) -> None:
     write_rows(tmp_path / "train.jsonl", gsm8k(60))
     write_rows(tmp_path / "exam.jsonl", gsm8k(5, 100))
-    words = ["--model_type", "tiny-math", "--dataset", "train.jsonl", "--instruct", "ans", "--max_steps", "2"]
-    done = swiftkit("sft", *words, "--eval_steps", "1")
+    words = ["--model_type", "tiny-math", "--dataset", "train.jsonl", "--instruct", "ans", "--system", "Be brief."]
+    done = swiftkit("sft", *words, "--max_steps", "2", "--eval_steps", "1")
     assert done.returncode == 0, done.stderr
     (run,) = runs.listed(Path("output"))
     for row in lines(run.path / "data" / "train.jsonl"):
-        question, answer = (message["content"] for message in row["messages"])
+        system, question, answer = (message["content"] for message in row["messages"])
+        assert system == "Be brief."
         assert question.endswith("give the final answer within {{ans:xxx}}.")
         value = re.search(r"What is (\d+)", question)
         assert value
         assert answer.endswith(f"\n{{{{ans:{2 * int(value[1])}}}}}")
         assert "####" not in answer
     result = exam(tmp_path, "--ckpt", "best", "--dataset", "exam.jsonl", "--max_new_tokens", "8")
-    (first, *_) = exams.Folder(Path(result["folder"])).asked()
-    assert first.asked.endswith("within {{ans:xxx}}.")
-    assert result["prompt"]["instruct"] == "ans"
+    asked = exams.Folder(Path(result["folder"])).asked()
+    assert asked[0].asked.endswith("within {{ans:xxx}}.")
+    assert result["prompt"] == {"system": "Be brief.", "instruct": "ans", "examples": 0}
+    assert swiftkit("export", "--merge_lora", "--to", "away/merged").returncode == 0
+    merged = exam(tmp_path, "--ckpt", "away/merged", "--dataset", "exam.jsonl", "--max_new_tokens", "8")
+    assert [q.ids for q in exams.Folder(Path(merged["folder"])).asked()] == [q.ids for q in asked]
     plain = swiftkit("exam", "--model_type", "tiny-math", "--dataset", "exam.jsonl", "--max_new_tokens", "8")
     assert plain.returncode == 0
     assert "--instruct ans" in plain.stderr
@@ -595,6 +614,14 @@ def test_adapter_of_another_shape_is_refused(here: Path, tmp_path: Path) -> None
     done = swiftkit("exam", *words, cwd=here)
     assert done.returncode == 2
     assert "does not fit the base model" in done.stderr
+
+
+def test_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    base = build(tmp_path / "model", "qwen2_5", vocab_size=100)
+    words = ["--model_type", NAMES["qwen2_5"], "--model_id_or_path", str(base)]
+    done = swiftkit("exam", *words, "--dataset", "math-exam#3")
+    assert done.returncode == 2
+    assert "tokenizer and weights are not of the same model" in done.stderr
 
 
 def test_project_file_names_the_training_data_not_the_questions(here: Path) -> None:

@@ -77,7 +77,17 @@ def test_heavy_libraries_are_imported_by_workers_only(path: Path) -> None:
         assert not {name.split(".")[0] for name in names} & HEAVY
 
 
-@pytest.mark.parametrize("words", [["--help"], ["models"], ["sft", "--model_type", "tiny-math", "--dry_run"], ["runs"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["models"],
+        ["sft", "--model_type", "tiny-math", "--dry_run"],
+        ["runs"],
+        ["exam", "--model_type", "tiny-math", "--dataset", "math-exam#4"],
+        ["export", "--merge_lora"],
+    ],
+)
 def test_no_command_loads_torch_into_the_parent(words: list[str], tmp_path: Path) -> None:
     code = (
         "import sys; from swiftkit.cli import main; main(sys.argv[1:]);"

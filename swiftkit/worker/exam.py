@@ -132,6 +132,8 @@ class Provider(ModelAPI):  # type: ignore[misc]
                 return STOP
             return MARKER if asked.done(asked.questions[row.number], text) else ""
 
+        # Written anew, so that a line which a crash has cut off does not swallow the next one.
+        runs.write(job.files.answers, exams.lines(list(asked.answers.values())))
         with job.files.answers.open("a", encoding="utf-8") as stream:
 
             def keep(answer: Answer) -> None:

@@ -52,6 +52,14 @@ def run(
     return Ended(child.returncode, received[0] if received else None)
 
 
+def last_words(log: Path, ended: Ended) -> str:
+    """Why a child that told no reason has ended: the last line that it printed, or the signal that killed it."""
+    if ended.returncode < 0:
+        return f"its process was killed by signal {-ended.returncode} (9: often for want of memory)"
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), f"it ended with {ended.returncode}")
+
+
 def me() -> tuple[int, float]:
     """This process's id and start (seconds since 1970), by which a child knows whether it still lives."""
     return os.getpid(), psutil.Process().create_time()

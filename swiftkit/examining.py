@@ -128,7 +128,7 @@ def _examine(asked: Job, checkpoint: Checkpoint, sheet: Sheet) -> Done:
     if last is None or last["event"] == "failed":
         if last and last["bug"]:
             raise RuntimeError(last["error"])
-        said = last["error"] if last else f"its process ended with {ended.returncode} without a word"
+        said = last["error"] if last else child.last_words(files.log, ended)
         raise SwiftkitError(f"the exam failed: {said}", f"what it printed is in {files.log}", exit_code=FAILED)
     return _result(asked, checkpoint, sheet, seconds=time.time() - began, told=last)
 

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -168,15 +169,14 @@ def _weights(checkpoint: Checkpoint, folder: Path, dtype: str) -> None:
     file.write_text(json.dumps(job), encoding="utf-8")
     command = [sys.executable, "-m", "swiftkit.worker.merge", str(file)]
     ended = child.run(command, log=log, events=folder / ".events", show=lambda event: None, variables={})
-    said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    said = child.last_words(log, ended)
     file.unlink()
     log.unlink()
     if ended.signal:
-        code = INTERRUPTED if ended.signal == 2 else TERMINATED
+        code = INTERRUPTED if ended.signal == signal.SIGINT else TERMINATED
         raise SwiftkitError("interrupted: nothing was exported", exit_code=code)
     if ended.returncode:
-        reason = said[-1] if said else f"its process ended with {ended.returncode}"
-        raise SwiftkitError(f"merging failed: {reason}", exit_code=FAILED)
+        raise SwiftkitError(f"merging failed: {said}", exit_code=FAILED)
     if (base / INDEX).is_file():
         index = models.read_object(base / INDEX)
         size = checkpoint.folder.parameters * WIDTHS[dtype]

@@ -316,6 +316,25 @@ def test_question_that_fails_stays_in_the_denominator(here: Path) -> None:
     assert (healed["new_answers"], healed["failed"], healed["mark"]) == (2, 0, sound["mark"])
 
 
+def test_process_that_is_killed_is_told_and_its_answers_are_kept(here: Path) -> None:
+    words = ["--ckpt", "best", "--dataset", "ten.jsonl", "--batch_size", "2"]
+    (longest, *_) = sorted(exams_of(here, *words), key=lambda question: -len(question.ids))[2:]
+    environment = {"PYTHONPATH": str(ROOT / "tests" / "fault"), "FAIL_ON": str(longest.number), "FAIL_BY": "kill"}
+    done = swiftkit("exam", *words, cwd=here, **environment)
+    assert done.returncode == 1
+    assert "killed by signal 9" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert exam(here, *words)["new_answers"] == 8
+
+
+def exams_of(folder: Path, *words: str) -> list[exams.Question]:
+    """The questions of an exam, which is then forgotten."""
+    result = exam(folder, *words)
+    asked = exams.Folder(Path(result["folder"])).asked()
+    shutil.rmtree(result["folder"])
+    return asked
+
+
 def test_scorer_that_raises_is_a_bug_not_a_missing_row(here: Path, plugin: dict[str, str]) -> None:
     done = swiftkit("exam", "--ckpt", "best", "--dataset", "ten.jsonl", "--scorer", "raises", cwd=here, **plugin)
     assert done.returncode == 70

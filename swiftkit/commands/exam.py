@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 from swiftkit import checkpoints, examining, hardware, marks, questions, report, runs
@@ -93,7 +94,8 @@ def _print(config: ExamConfig, after: Done, before: Done | None) -> None:
     if wrong := _wrong(after):
         print(wrong + "\n")
     print(_marks(after, before))
-    print(f"report: {after.files.report}")
+    page, here = after.files.report, Path.cwd()
+    print(f"report: {page.relative_to(here) if page.is_relative_to(here) else page}")
 
 
 def _wrong(done: Done) -> str:

@@ -1,6 +1,10 @@
-"""Put on PYTHONPATH by tests: in the process that answers an exam, the model fails on the questions of `$FAIL_ON`."""
+"""Put on PYTHONPATH by tests: in the process that answers an exam, the model fails on the questions of `$FAIL_ON`.
+
+With `$FAIL_BY=kill` the process is killed there, as the kernel does when memory runs out.
+"""
 
 import os
+import signal
 import sys
 
 if "FAIL_ON" in os.environ and "swiftkit.worker.exam" in sys.orig_argv:
@@ -11,6 +15,8 @@ if "FAIL_ON" in os.environ and "swiftkit.worker.exam" in sys.orig_argv:
 
     def broken(self, prompts, finished):
         if numbers & {prompt.number for prompt in prompts}:
+            if os.environ.get("FAIL_BY") == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
             raise RuntimeError("no memory for this question")
         sound(self, prompts, finished)
 

@@ -12,6 +12,7 @@ from swiftkit.models import read_object
 from swiftkit.weights import header
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+DAMAGED = "this checkpoint is damaged: take another one (`swiftkit runs` lists the runs), or train again"
 # PEFT's names: base_model.model.<module>.lora_A.weight of shape [rank, in], lora_B.weight [out, rank].
 _FACTOR = re.compile(r"base_model\.model\.(?P<module>.+)\.lora_(?P<factor>[AB])\.weight")
 
@@ -52,14 +53,16 @@ def inspect(path: Path) -> Adapter:
     Raises:
         SwiftkitError: it is not whole, is no LoRA, or holds pickles only.
     """
-    config = read_object(path / CONFIG)
+    config = read_object(path / CONFIG, DAMAGED)
     if config.get("peft_type") != "LORA":
         raise SwiftkitError(f"{path} holds a {config.get('peft_type')} adapter", "only LoRA adapters are understood")
     file = path / WEIGHTS
     if not file.is_file():
         held = ", ".join(sorted(p.name for p in path.iterdir())[:8])
         raise SwiftkitError(f"{path} holds no {WEIGHTS} (it holds {held})", "save the adapter as safetensors")
-    return Adapter(path, config, header(file))
+    if not isinstance(config.get("lora_alpha"), int | float) or not isinstance(config.get("r"), int):
+        raise SwiftkitError(f"{path / CONFIG} is broken: it has no r or no lora_alpha", DAMAGED)
+    return Adapter(path, config, header(file, DAMAGED))
 
 
 def check(adapter: Adapter, folder: Path, base: dict[str, list[int]]) -> None:

@@ -114,6 +114,9 @@ def stops(template: Template, tokenizer: Tokenizer, *configs: dict[str, Any]) ->
     """What ends an answer: the learned stop token, further ones that the model's configs name, the learned text.
 
     The first list is empty where the tokenizer has no single token for the learned text.
+
+    Raises:
+        SwiftkitError: a config names something else than token ids.
     """
     text = stop_text(template)
     ids = tokenizer.encode(text, add_special_tokens=False).ids
@@ -121,7 +124,10 @@ def stops(template: Template, tokenizer: Tokenizer, *configs: dict[str, Any]) ->
     named: set[int] = set()
     for config in configs:
         value = config.get("eos_token_id")
-        named |= {int(v) for v in (value if isinstance(value, list) else [value]) if v is not None}
+        for token in value if isinstance(value, list) else [value]:
+            if not isinstance(token, int | None):
+                raise SwiftkitError(f"the model's eos_token_id is {value!r}, which is no token id", "download it again")
+            named |= set() if token is None else {token}
     return learned, sorted(named - set(learned)), text
 
 

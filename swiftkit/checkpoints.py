@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from swiftkit import adapters, models, runs, weights
+from swiftkit import adapters, models, paths, runs, weights
 from swiftkit.adapters import Adapter
 from swiftkit.config import CheckpointOptions
 from swiftkit.errors import SwiftkitError
@@ -53,7 +53,8 @@ class Checkpoint:
         """How it was trained: the config of its run, or what the merged folder tells of it; else empty."""
         if self.run:
             return dict(self.run.declared()["config"])
-        return dict((self.origin or {}).get("config", {}))
+        config = (self.origin or {}).get("config")
+        return dict(config) if isinstance(config, dict) else {}
 
     @cached_property
     def hashes(self) -> dict[str, str]:
@@ -88,7 +89,7 @@ def find(options: CheckpointOptions, *, named: bool = False) -> Checkpoint:
         return _model(options, None)
     if asked in KINDS:
         return _of_run(options, _newest(options, asked), asked)
-    path = Path(asked).expanduser()
+    path = paths.typed(asked, "--ckpt")
     if path.is_dir():
         return _of_folder(options, path)
     name, colon, kind = asked.rpartition(":")
@@ -98,13 +99,18 @@ def find(options: CheckpointOptions, *, named: bool = False) -> Checkpoint:
 
 
 def _run(options: CheckpointOptions, name: str) -> Run:
+    path = paths.typed(name or ".", "--ckpt")
+    if (path / "run.yaml").is_file():
+        return Run(path.resolve())
+    if path.is_file() or (path.is_dir() and name):
+        raise SwiftkitError(f"--ckpt: {name} is no run's folder", "name a run, a checkpoint-N, or a merged model")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise SwiftkitError(f"--ckpt: the folder {name} does not exist", "`swiftkit runs` lists the runs")
-    return runs.find(Path(options.output_dir).expanduser(), name)
+    return runs.find(paths.typed(options.output_dir, "--output_dir"), name)
 
 
 def _newest(options: CheckpointOptions, kind: str) -> Run:
-    output = Path(options.output_dir).expanduser()
+    output = paths.typed(options.output_dir, "--output_dir")
     listed = runs.listed(output)
     fitting = [r for r in listed if options.model_type in (None, r.path.parent.name)]
     if not fitting:
@@ -147,7 +153,7 @@ def _of_run(options: CheckpointOptions, run: Run, kind: str) -> Checkpoint:
 
 def _of_folder(options: CheckpointOptions, path: Path) -> Checkpoint:
     if (path / "run.yaml").is_file():
-        return _of_run(options, Run(path), "best")
+        return _of_run(options, Run(path.resolve()), "best")
     if (path / adapters.CONFIG).is_file():
         real = path.resolve()
         run = Run(real.parent) if (real.parent / "run.yaml").is_file() else None
@@ -162,11 +168,12 @@ def _of_folder(options: CheckpointOptions, path: Path) -> Checkpoint:
 
 
 def _whole(options: CheckpointOptions, path: Path) -> Checkpoint:
-    origin = models.read_object(path / ORIGIN) if (path / ORIGIN).is_file() else None
+    origin = models.read_object(path / ORIGIN, "export it again") if (path / ORIGIN).is_file() else None
     wanted = _origins(origin or {}, path) or models.find(options.model_type, str(path))
     folder = weights.inspect(path, wanted.family, trust_remote_code=options.trust_remote_code)
     run = Run(path.resolve().parent) if (path.resolve().parent / "run.yaml").is_file() else None
-    return Checkpoint(str(path), wanted, folder, run=run, origin=origin)
+    step = (origin or {}).get("step")
+    return Checkpoint(str(path), wanted, folder, run=run, step=step if isinstance(step, int) else None, origin=origin)
 
 
 def _origins(origin: dict[str, Any], path: Path) -> models.Wanted | None:
@@ -174,7 +181,8 @@ def _origins(origin: dict[str, Any], path: Path) -> models.Wanted | None:
     family = models.families().get(str(origin.get("family")))
     if family is None:
         return None
-    name = str((origin.get("config") or {}).get("model_type") or path.resolve().name)
+    config = origin.get("config")
+    name = str((config.get("model_type") if isinstance(config, dict) else None) or path.resolve().name)
     return models.Wanted(name, family, family.models.get(name), path)
 
 
@@ -188,6 +196,8 @@ def _adapter(options: CheckpointOptions, path: Path, label: str, run: Run | None
 def _model(options: CheckpointOptions, run: Run | None, adapter: Adapter | None = None) -> Checkpoint:
     """The base model: as the user names it, else as the run or the adapter has it."""
     config = run.declared()["config"] if run else {}
+    if run and not config and not options.model_type:
+        raise SwiftkitError(f"{run.config} cannot be read", "name the base model with --model_type")
     model_type, path = options.model_type, options.model_id_or_path
     if path is None and (run is not None or model_type is None):
         model_type = model_type or config.get("model_type")
@@ -235,9 +245,14 @@ def base(checkpoint: Checkpoint, options: CheckpointOptions) -> Checkpoint | Non
     """The base model behind a checkpoint, for a comparison; None for a base itself, or where it is not here."""
     if checkpoint.adapter:
         return Checkpoint("base", checkpoint.wanted, checkpoint.folder, run=checkpoint.run)
-    if checkpoint.kind == "base" or checkpoint.run is None:
+    if checkpoint.origin is None:
         return None
+    path = Path(str(checkpoint.origin.get("base")))
     try:
-        return _model(options.model_copy(update={"model_type": None, "model_id_or_path": None}), checkpoint.run)
+        wanted = replace(checkpoint.wanted, folder=path)
+        folder = weights.inspect(path, wanted.family, trust_remote_code=options.trust_remote_code)
     except SwiftkitError:
         return None
+    found = Checkpoint("base", wanted, folder, run=checkpoint.run)
+    merged = checkpoint.origin.get("sha256") or {}
+    return found if all(merged.get(name) == digest for name, digest in found.hashes.items()) else None

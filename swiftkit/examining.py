@@ -12,12 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from swiftkit import assets, child, events, exams, hardware, marks, questions, record, runs
+from swiftkit import assets, child, events, exams, hardware, marks, paths, record, runs
 from swiftkit.checkpoints import Checkpoint
 from swiftkit.config import ExamConfig
 from swiftkit.errors import FAILED, INTERRUPTED, TERMINATED, SwiftkitError
@@ -57,7 +56,7 @@ def job(config: ExamConfig, checkpoint: Checkpoint, sheet: Sheet) -> Job:
         }
     )
     home = checkpoint.run.path if checkpoint.run and checkpoint.kind != "base" else None
-    home = home or Path(config.output_dir).expanduser() / checkpoint.wanted.name
+    home = home or paths.typed(config.output_dir, "--output_dir") / checkpoint.wanted.name
     longest = max(len(question.ids) for question in sheet.questions)
     room = hardware.answering_rows(
         checkpoint.folder.config, checkpoint.folder.parameters, longest + config.max_new_tokens, config.dtype
@@ -89,7 +88,9 @@ def examine(config: ExamConfig, checkpoint: Checkpoint, sheet: Sheet) -> Done:
     """
     asked = job(config, checkpoint, sheet)
     files = asked.files
-    hardware.need_disk(files.path, len(sheet.questions) * config.max_new_tokens * 16 + (4 << 20))
+    needed = len(sheet.questions) * config.max_new_tokens * 16 + (4 << 20)
+    way_out = "an exam stands in its run's folder: copy that to where you may write" if checkpoint.run else None
+    hardware.need_disk(files.path, needed, flag="the exam's folder", what="the exam", way_out=way_out)
     files.path.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(files.path / ".lock", timeout=0):
@@ -162,7 +163,7 @@ def _result(asked: Job, checkpoint: Checkpoint, sheet: Sheet, *, seconds: float,
     result = {
         **mark.record(),
         "questions": sheet.said,
-        "dev": sheet.label == questions.DEV,
+        "dev": sheet.dev,
         "checkpoint": checkpoint.label,
         "model": checkpoint.wanted.name,
         "kind": checkpoint.kind,
@@ -203,6 +204,8 @@ def read(files: Folder) -> Done | None:
     """A finished exam, from its folder; None when there is none, or it is not whole."""
     try:
         told = json.loads(files.result.read_text(encoding="utf-8"))
-        return Done(files, marks.mark(told["count"], files.scored(), files.answered()), told)
+        scores, answers = files.scored(), files.answered()
+        whole = scores.keys() == answers.keys() == {question.number for question in files.asked()}
+        return Done(files, marks.mark(told["count"], scores, answers), told) if whole else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

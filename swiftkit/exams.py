@@ -176,7 +176,11 @@ class Folder:
 
     def answered(self) -> dict[int, Answer]:
         """The answers so far, by number; of several to a question, the last."""
-        return {row["number"]: Answer(**row) for row in _rows(self.answers)}
+        found = {}
+        for row in _rows(self.answers):
+            with suppress(TypeError, KeyError):  # somebody's edit; the question is asked again
+                found[row["number"]] = Answer(**row)
+        return found
 
     def scored(self) -> dict[int, Scored]:
         """The scores, by number."""

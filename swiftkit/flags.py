@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from swiftkit import passthrough
-from swiftkit.config import Config, ExamConfig, ExportConfig, SftConfig, kind
+from swiftkit.config import CheckpointOptions, Config, ExamConfig, ExportConfig, SftConfig, kind
 from swiftkit.errors import Problems, SwiftkitError, nearest
 
 C = TypeVar("C", bound=Config)
@@ -116,6 +116,8 @@ class Layer:
             self.other(spelled, values[0] if len(values) == 1 else values or "true")
             return
         wanted = kind(self.config.field(name))
+        if "" in values and self.config.flags()[name].metavar != "TEXT":
+            values = []  # a shell's "$UNSET"
         if wanted is list:
             if not values:
                 self.problems.add(f"--{spelled} needs a value", self.config.field(name).description)
@@ -172,7 +174,8 @@ class Layer:
     def other(self, spelled: str, value: Any) -> None:
         """A name that is no flag of ours: an option of ms-swift, or a slip."""
         option = spelled.removeprefix("swift.")
-        if self.passes and passthrough.needless(option, value):
+        of_swift = self.passes or issubclass(self.config, CheckpointOptions)  # commands that tutorials have lines for
+        if of_swift and passthrough.needless(option, value):
             return
         if self.passes and (option != spelled or passthrough.bare(option)):
             with self.problems.collect():
@@ -180,9 +183,10 @@ class Layer:
                 self.given.origin["swift"] = f"{self.place}{spelled}"
             return
         dashes = "--" if self.place == "--" else ""
-        hint = (passthrough.advice(spelled) if self.passes else None) or nearest(
-            dashes + spelled, [dashes + name for name in self.names]
-        )
+        hint = passthrough.advice(spelled) if of_swift else None
+        if not self.passes and spelled in SftConfig.canonical():
+            hint = "it is a flag of `swiftkit sft`"
+        hint = hint or nearest(dashes + spelled, [dashes + name for name in self.names])
         kind_of = "unknown flag" if dashes else f"{self.place}unknown key"
         self.problems.add(f"{kind_of} `{dashes}{spelled}`", hint)
 

@@ -180,7 +180,9 @@ def run_bytes(trainable: int, tokenizer: int, data: int) -> int:
     return 3 * (12 * trainable + tokenizer + megabyte) + 2 * (4 * trainable + tokenizer) + data + 8 * megabyte
 
 
-def need_disk(folder: Path, needed: int, *, flag: str = "--output_dir", what: str = "the run") -> None:
+def need_disk(
+    folder: Path, needed: int, *, flag: str = "--output_dir", what: str = "the run", way_out: str | None = None
+) -> None:
     """Refuse when the disk under `folder` (which need not exist yet) has less than `needed` bytes free.
 
     Raises:
@@ -191,7 +193,7 @@ def need_disk(folder: Path, needed: int, *, flag: str = "--output_dir", what: st
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         trouble = "is a file" if not existing.is_dir() else "cannot be written to"
-        raise SwiftkitError(f"{flag} {folder}: {existing} {trouble}", "name another folder")
+        raise SwiftkitError(f"{flag} {folder}: {existing} {trouble}", way_out or "name another folder")
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise SwiftkitError(

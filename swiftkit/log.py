@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -17,6 +18,9 @@ def set_up() -> None:
     levels = logging.getLevelNamesMapping()
     if wanted not in levels:
         raise SwiftkitError(f"LOG_LEVEL is `{wanted}`", "one of " + ", ".join(sorted(levels)))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot show should not end the command
+            stream.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.handlers[:] = [handler]

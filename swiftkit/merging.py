@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 # What a tokenizer needs, and what the licence asks for; code stays behind.
 COPIED = (*tokenization.MADE_FROM[:-1], "*.model", "LICENSE*", "NOTICE*")
 _GENERATION = re.compile(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}")
+GENERATION = "generation_config.json"
 INDEX = "model.safetensors.index.json"
 WIDTHS = {"bf16": 2, "fp16": 2, "fp32": 4}
 LONG = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
@@ -57,21 +58,28 @@ def merge(checkpoint: Checkpoint, target: Path, dtype: str, *, overwrite: bool) 
     """
     assert checkpoint.adapter
     adapters.mergeable(checkpoint.adapter)
+    target = target.absolute()
+    _not_over(checkpoint, target)
     key = _key(checkpoint, dtype)
-    if target.exists() or target.is_symlink():
+    if (target.exists() or target.is_symlink()) and not _empty(target):
         if _is(target, key):
             return False
-        if not overwrite:
+        ours = (target / ORIGIN).is_file() or not target.exists()  # or a link that leads nowhere
+        if not overwrite or not ours:
             raise SwiftkitError(
                 f"{target} exists and holds something else" + _held(target, key),
-                "replace it with --overwrite, or name another folder with --export_dir",
+                ("replace it with --overwrite, or " if ours else "--overwrite replaces exports only; remove it, or ")
+                + "name another folder with --export_dir",
             )
     tokenizer = sum(path.stat().st_size for path in _copied(checkpoint.folder.path))
     size = checkpoint.folder.parameters * WIDTHS[dtype] + tokenizer + (1 << 20)
     hardware.need_disk(target, size, flag="--export_dir", what="the merged model")
     target.parent.mkdir(parents=True, exist_ok=True)
+    lock = target.parent / f".{target.name}.lock"
     try:
-        with FileLock(target.parent / f".{target.name}.lock", timeout=0):
+        with FileLock(lock, timeout=0):
+            said = "merging %s with %s into %s, stored in %s"
+            logger.info(said, checkpoint.label, checkpoint.folder.path, target, dtype)
             for left in target.parent.glob(f".{target.name}.partial-*"):  # of an export that was killed
                 shutil.rmtree(left, ignore_errors=True)
             # A name of its own: a child that has outlived such an export must not write into this one.
@@ -83,13 +91,44 @@ def merge(checkpoint: Checkpoint, target: Path, dtype: str, *, overwrite: bool) 
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
+            finally:
+                lock.unlink(missing_ok=True)
     except Timeout:
         raise SwiftkitError(f"another export is at work on {target}", "wait for its end") from None
     return True
 
 
+def _not_over(checkpoint: Checkpoint, target: Path) -> None:
+    """Refuse a target that is, or contains, what goes into it or what cannot be made again.
+
+    Raises:
+        SwiftkitError: it is.
+    """
+    assert checkpoint.adapter
+    kept = {
+        "the base model": checkpoint.folder.path,
+        "the adapter": checkpoint.adapter.path,
+        "the run": checkpoint.run.path if checkpoint.run else checkpoint.adapter.path,
+        "the working directory": Path.cwd(),
+    }
+    real = target.resolve()
+    for what, path in kept.items():
+        if path.resolve().is_relative_to(real):
+            raise SwiftkitError(f"--export_dir {target} is or holds {what}", "name a folder of its own for the export")
+    if checkpoint.run and real.parent == checkpoint.run.path.resolve() and not real.name.startswith("merged"):
+        raise SwiftkitError(
+            f"--export_dir {target} is inside the run's folder, where {real.name} may mean something else",
+            "call it merged-…, or put it elsewhere",
+        )
+
+
+def _empty(target: Path) -> bool:
+    return target.is_dir() and not target.is_symlink() and not any(target.iterdir())
+
+
 def _key(checkpoint: Checkpoint, dtype: str) -> str:
-    copied = {path.name: runs.sha256(path) for path in _copied(checkpoint.folder.path)}
+    folder = checkpoint.folder.path
+    copied = {path.name: runs.sha256(path) for path in (*_copied(folder), folder / GENERATION) if path.is_file()}
     system = checkpoint.config.get("system")
     template = chat_template(checkpoint.wanted.family.template, system)
     return exams.key({"inputs": checkpoint.hashes, "copied": copied, "dtype": dtype, "template": template})
@@ -220,7 +259,7 @@ def _tokenizer_config(folder: Path, template: str) -> None:
 
 def _generation_config(checkpoint: Checkpoint, folder: Path) -> None:
     """The base's, with every token that ends an answer; the learned one first."""
-    file = checkpoint.folder.path / "generation_config.json"
+    file = checkpoint.folder.path / GENERATION
     content = models.read_object(file) if file.is_file() else {}
     content.pop("_from_model_config", None)  # with it, transformers may put the config's single stop token back
     tokenizer = tokenization.load(checkpoint.folder.path, as_it_stands=checkpoint.wanted.embedded)
@@ -228,7 +267,7 @@ def _generation_config(checkpoint: Checkpoint, folder: Path) -> None:
         chat.load(checkpoint.wanted.family.template), tokenizer, checkpoint.folder.config, content
     )
     content["eos_token_id"] = [*learned, *others] if len(learned) + len(others) != 1 else [*learned, *others][0]
-    _write_json(folder / "generation_config.json", content)
+    _write_json(folder / GENERATION, content)
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from swiftkit import assets, chat
+from swiftkit import assets, chat, paths
 from swiftkit.errors import SwiftkitError, nearest, unknown
 from swiftkit.schema import Message
 
@@ -129,7 +129,7 @@ def find(model_type: str | None, model_id_or_path: str | None) -> Wanted:
         assert model_type is not None
         family, entry = known[model_type]
         return Wanted(model_type, family, entry, folder_of(family, entry))
-    folder = Path(model_id_or_path).expanduser()
+    folder = paths.typed(model_id_or_path, "--model_id_or_path")
     if folder.exists():
         return _from_folder(model_type, folder)
     return _from_hub_id(model_type, model_id_or_path)
@@ -138,6 +138,9 @@ def find(model_type: str | None, model_id_or_path: str | None) -> Wanted:
 def _from_folder(model_type: str | None, folder: Path) -> Wanted:
     config = read_config(folder)
     architectures = config.get("architectures") or []
+    family = families().get(_origin(folder))
+    if model_type is None and family and set(architectures) & set(family.architectures):
+        return Wanted(folder.resolve().name, family, None, folder)
     if model_type is not None:
         family, entry = entries()[model_type]
         if not set(architectures) & set(family.architectures):
@@ -162,6 +165,12 @@ def _from_folder(model_type: str | None, folder: Path) -> Wanted:
             f"pass --model_type, one of a fitting family: {', '.join(names)}",
         )
     return Wanted(folder.resolve().name, fitting[0], None, folder)
+
+
+def _origin(folder: Path) -> str:
+    """The family that swiftkit.json of a merged folder names; empty where there is none."""
+    file = folder / "swiftkit.json"
+    return str(read_object(file, "export it again").get("family")) if file.is_file() else ""
 
 
 def _from_hub_id(model_type: str | None, hub_id: str) -> Wanted:
@@ -212,18 +221,18 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path, hint: str = "download the model again") -> dict[str, Any]:
     """The JSON object in a file of a model folder.
 
     Raises:
-        SwiftkitError: it is none.
+        SwiftkitError: it is none; `hint` is the way out.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise SwiftkitError(f"{path} is broken: {error}", "download the model again") from error
+        raise SwiftkitError(f"{path} is broken: {error}", hint) from error
     if not isinstance(content, dict):
-        raise SwiftkitError(f"{path} is broken: it holds no JSON object", "download the model again")
+        raise SwiftkitError(f"{path} is broken: it holds no JSON object", hint)
     return content
 
 

@@ -116,6 +116,8 @@ _NEEDLESS: dict[str, tuple[set[str] | None, str]] = {
     "quantization_bit": ({"0"}, "it is so"),
     "load_in_4bit": ({"false"}, "it is so"),
     "disable_tqdm": (None, "swiftkit draws its own progress"),
+    **dict.fromkeys(("sft_type", "tuner_type", "train_type"), ({"lora"}, "the checkpoint tells")),
+    **dict.fromkeys(("save_safetensors", "safe_serialization"), ({"true"}, "it is so")),
 }
 
 

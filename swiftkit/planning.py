@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from swiftkit import chat, data, hardware, instruct, lora, models, sources, tokenization, weights
+from swiftkit import chat, data, hardware, instruct, lora, models, paths, sources, tokenization, weights
 from swiftkit.config import SftConfig
 from swiftkit.errors import Problems, SwiftkitError
 from swiftkit.flags import Given, build, sound_part
@@ -258,5 +258,5 @@ def check_disk(made: Plan) -> None:
     tokenizer = sum(p.stat().st_size for p in made.folder.path.glob("*.json*") if "safetensors" not in p.name)
     content = sum(path.stat().st_size for path in made.rows.files)
     hardware.need_disk(
-        Path(made.config.output_dir).expanduser(), hardware.run_bytes(made.trainable, tokenizer, content)
+        paths.typed(made.config.output_dir, "--output_dir"), hardware.run_bytes(made.trainable, tokenizer, content)
     )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from swiftkit import chat, data, instruct, models, plugins, sources, tokenization
+from swiftkit import chat, data, instruct, learned, models, plugins, sources, tokenization
 from swiftkit.checkpoints import Checkpoint
 from swiftkit.config import ExamConfig
 from swiftkit.errors import Problems, SwiftkitError
@@ -34,6 +33,7 @@ class Sheet:
         stop_text: text that ends an answer where the tokenizer has no token for it.
         prompt: system prompt, instruction and number of examples as used, for the record.
         notes: what a person should know before reading the mark.
+        dev: whether these are validation rows, which have chosen the checkpoint already.
     """
 
     label: str
@@ -44,17 +44,17 @@ class Sheet:
     stop_text: str | None
     prompt: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    dev: bool = False
 
 
 @dataclass(frozen=True)
 class Prompting:
-    """How a question becomes a prompt: a system prompt (in place of the row's own, or only where it has none), an
-    instruction, solved examples."""
+    """How a question becomes a prompt: a system prompt, in place of the row's own or only where it has none, and an
+    instruction."""
 
     system: str | None
     in_place: bool
     instruct: str
-    examples: int
 
     def apply(self, example: Example) -> Example:
         """The row with instruction and system prompt.
@@ -82,18 +82,17 @@ def sheet(config: ExamConfig, checkpoint: Checkpoint, *, typed: set[str]) -> She
     Raises:
         SwiftkitError: there are no questions, or some cannot be asked; all of them at once.
     """
-    trained = checkpoint.config
-    prompting = Prompting(
-        config.system if config.system is not None else trained.get("system"),
-        config.system is not None and "system" in typed,
-        config.instruct or trained.get("instruct", "none"),
-        config.examples,
-    )
-    label, said, asked = _chosen(config, checkpoint, prompting)
-    learned = _training(config, checkpoint, prompting)
-    notes = _overlap(asked, learned)
-    shown = _shown(config, asked, learned)
+    prompting = _prompting(config, checkpoint.config, typed)
+    names = _training_names(config, checkpoint, typed)
+    label, said, asked = _chosen(config, checkpoint, prompting, names)
     _scorable(config.scorer, asked, said)
+    notes = learned.overlap(asked, checkpoint.run)
+    shown: list[Message] = []
+    if config.examples:
+        # Today's training data, where it is named; else the rows that the run was trained on, as it kept them.
+        again = checkpoint.run is None or "train_dataset" in typed
+        rows = _read(names, None, config.seed, prompting) if again else learned.rows(checkpoint.run)
+        shown = learned.shown(rows, asked, config.examples, prompting.instruct, config.seed)
     if prompting.instruct == "none" and not any("ans:" in _answer(example) for example in asked):
         notes.append(
             "the references end with `#### n` and nobody tells the model to write a marker, so an answer earns half at "
@@ -113,31 +112,52 @@ def sheet(config: ExamConfig, checkpoint: Checkpoint, *, typed: set[str]) -> She
             zip(asked, prompts, chat.prompts(prompts, template, tokenizer), strict=True), 1
         )
     ]
-    _fitting(questions, config.max_new_tokens, checkpoint.folder.config.get("max_position_embeddings"))
+    _fitting(questions, config, checkpoint.folder.config.get("max_position_embeddings"))
     stops, stop_text = _stops(checkpoint, template, tokenizer)
     described = {"system": prompting.system, "instruct": prompting.instruct, "examples": config.examples}
-    return Sheet(label, said, questions, file, stops, stop_text, described, notes)
+    return Sheet(label, said, questions, file, stops, stop_text, described, notes, dev=said.startswith(f"{DEV}: "))
 
 
-def _chosen(config: ExamConfig, checkpoint: Checkpoint, prompting: Prompting) -> tuple[str, str, list[Example]]:
-    """Label, description and rows of the questions, as the design's order has it."""
+def _prompting(config: ExamConfig, trained: Mapping[str, Any], typed: set[str]) -> Prompting:
+    """What is typed; else what the checkpoint was trained with, not what swiftkit.yaml says today; else that."""
+
+    def meant(name: str) -> Any:
+        return getattr(config, name) if name in typed or not trained else trained.get(name)
+
+    return Prompting(meant("system"), "system" in typed, meant("instruct") or "none")
+
+
+def _training_names(config: ExamConfig, checkpoint: Checkpoint, typed: set[str]) -> list[str]:
+    """The training data, in the same order."""
+    entry = checkpoint.wanted.entry
+    own = [entry.dataset] if entry and entry.dataset else []
+    if "train_dataset" in typed:
+        return config.train_dataset
+    return list(checkpoint.config.get("dataset") or config.train_dataset or own)
+
+
+def _chosen(
+    config: ExamConfig, checkpoint: Checkpoint, prompting: Prompting, names: list[str]
+) -> tuple[str, str, list[Example]]:
+    """Label, description and rows of the questions, as the design's order has it; `names`: the training data."""
     if config.dataset:
         return *_named(config.dataset), _read(config.dataset, config.format, config.seed, prompting)
-    names = _training_names(config, checkpoint)
     entries = sources.entries()
     plain = [name.partition("#")[0] for name in names]
     exams = list(dict.fromkeys(e for name in plain if name in entries and (e := entries[name].exam)))
     if exams:
         return *_named(exams), _read(exams, None, config.seed, prompting)
     if checkpoint.run:
-        rows = _kept(checkpoint.run.path / "data" / "validation.jsonl")
-        marked = [row for row in rows if _can_be_scored(config.scorer, row)]
+        # They were kept as they were trained on: only what is asked for now is still to be done.
+        again = prompting if prompting.in_place else replace(prompting, system=None)
+        marked = []
+        for row in learned.rows(checkpoint.run, "validation"):
+            with suppress(ValueError):
+                _check(config.scorer, _answer(row))
+                marked.append(again.apply(row))
         if marked:
-            # They were kept as they were trained on: only what is asked for now is still to be done.
-            system = prompting.system if prompting.in_place else None
-            again = replace(prompting, instruct=config.instruct or "none", system=system)
-            said = f"{len(marked)} validation rows of {checkpoint.run.name} (dev: these also chose the checkpoint)"
-            return DEV, said, [again.apply(row) for row in marked]
+            said = f"{DEV}: {len(marked)} validation rows of {checkpoint.run.name}, which also chose the checkpoint"
+            return DEV, said, marked
     where = f"the training data ({', '.join(names)}) names no exam" if names else "no training data is known"
     also = ", and the run has no validation rows with answer markers" if checkpoint.run else ""
     raise SwiftkitError(
@@ -149,12 +169,6 @@ def _chosen(config: ExamConfig, checkpoint: Checkpoint, prompting: Prompting) ->
 def _named(names: Sequence[str]) -> tuple[str, str]:
     stems = [Path(name.partition("#")[0]).name.partition(".")[0] or "questions" for name in names]
     return "+".join(stems)[:60], ", ".join(names)
-
-
-def _training_names(config: ExamConfig, checkpoint: Checkpoint) -> list[str]:
-    entry = checkpoint.wanted.entry
-    own = [entry.dataset] if entry and entry.dataset else []
-    return list(config.train_dataset or checkpoint.config.get("dataset") or own)
 
 
 def _read(names: Sequence[str], format: str | None, seed: int, prompting: Prompting) -> list[Example]:
@@ -174,48 +188,6 @@ def _read(names: Sequence[str], format: str | None, seed: int, prompting: Prompt
     return made
 
 
-def _kept(path: Path) -> list[Example]:
-    """Rows that a run has kept, prompts as they were trained; plain text is left out."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8") as stream:
-        rows = [json.loads(line) for line in stream]
-    return [Example(tuple(row["messages"]), row["source"]) for row in rows if "messages" in row]
-
-
-def _training(config: ExamConfig, checkpoint: Checkpoint, prompting: Prompting) -> list[Example]:
-    """The rows that the checkpoint was trained on; for a base without a run, those it would be trained on."""
-    if checkpoint.run and not config.train_dataset:
-        return _kept(checkpoint.run.path / "data" / "train.jsonl")
-    names = _training_names(config, checkpoint)
-    if not config.examples or not names:
-        return []
-    return _read(names, None, config.seed, prompting)
-
-
-def _overlap(asked: list[Example], learned: list[Example]) -> list[str]:
-    known = {data.key(example) for example in learned}
-    both = sum(data.key(example) in known for example in asked)
-    if not both:
-        return []
-    return [f"{both:,} of {len(asked):,} questions stand in the training data: the mark flatters a trained model"]
-
-
-def _shown(config: ExamConfig, asked: list[Example], learned: list[Example]) -> list[Message]:
-    """The turns of the solved examples, none of which is asked."""
-    if not config.examples:
-        return []
-    known = {data.key(example) for example in asked}
-    usable = [e for e in learned if e.text is None and data.key(e) not in known]
-    if len(usable) < config.examples:
-        raise SwiftkitError(
-            f"--examples {config.examples}: the training data has {len(usable)} rows that are not asked",
-            "name the training data with --train_dataset",
-        )
-    chosen = random.Random(config.seed).sample(range(len(usable)), config.examples)
-    return [message for index in chosen for message in usable[index].messages[-2:]]
-
-
 def _prompt(example: Example, shown: list[Message]) -> list[Message]:
     *turns, _ = example.messages
     system = turns[:1] if turns[0]["role"] == "system" else []
@@ -230,14 +202,6 @@ def _check(scorer: str, reference: str) -> None:
     check = getattr(plugins.module("scorers", scorer), "check", None)
     if check:
         check(reference)
-
-
-def _can_be_scored(scorer: str, example: Example) -> bool:
-    try:
-        _check(scorer, _answer(example))
-    except ValueError:
-        return False
-    return True
 
 
 def _scorable(scorer: str, asked: list[Example], said: str) -> None:
@@ -257,18 +221,19 @@ def _scorable(scorer: str, asked: list[Example], said: str) -> None:
     sources.raise_shortened(problems)
 
 
-def _fitting(questions: list[Question], max_new_tokens: int, context: int | None) -> None:
+def _fitting(questions: list[Question], config: ExamConfig, context: int | None) -> None:
     """Refuse questions that leave no room for the longest answer."""
     longest = max(questions, key=lambda question: len(question.ids))
-    room = (context or 0) - max_new_tokens
+    room = (context or 0) - config.max_new_tokens
     too_long = sum(len(question.ids) > room for question in questions)
     if not context or not too_long:
         return
     left = context - len(longest.ids)
+    hint = f"--max_new_tokens {left} lets all of them fit" if left > 0 else "leave these questions out"
     raise SwiftkitError(
         f"{too_long:,} of {len(questions):,} questions do not fit: this model reads {context:,} tokens, "
-        f"{longest.source} has {len(longest.ids):,}, and an answer may have {max_new_tokens:,}",
-        f"--max_new_tokens {left} lets all of them fit" if left > 0 else "leave these questions out",
+        f"{longest.source} has {len(longest.ids):,}, and an answer may have {config.max_new_tokens:,}",
+        "give fewer --examples" if config.examples else hint,
     )
 
 

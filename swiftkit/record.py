@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from swiftkit import assets, events, hardware, runs
+from swiftkit import assets, events, hardware, paths, runs
 from swiftkit.planning import Plan
 from swiftkit.runs import Run
 from swiftkit.trainers import Outcome
@@ -93,7 +93,7 @@ def save(run: Run, made: Plan, record: dict[str, Any]) -> None:
         config["model_id_or_path"] = str(made.folder.path.resolve())
     config["dataset"] = [absolute(name) for name in config["dataset"]]
     config["val_dataset"] = [absolute(name) for name in config["val_dataset"]]
-    config["output_dir"] = str(Path(made.config.output_dir).expanduser().resolve())
+    config["output_dir"] = str(paths.typed(made.config.output_dir, "--output_dir").resolve())
     config = {key: value for key, value in config.items() if value is not None}
     content = {"config": config, "record": record}
     runs.write(run.config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))

@@ -152,14 +152,14 @@ def files(path: Path) -> list[Path]:
     )
 
 
-def header(file: Path) -> dict[str, list[int]]:
+def header(file: Path, hint: str = "download the model again") -> dict[str, list[int]]:
     """Name and shape of every tensor in a safetensors file, without reading the tensors.
 
     Layout: 8 bytes with the header's length, the header as JSON, then the data
     (https://huggingface.co/docs/safetensors/index#format).
 
     Raises:
-        SwiftkitError: the file is not whole.
+        SwiftkitError: the file is not whole; `hint` is the way out.
     """
     try:
         with file.open("rb") as stream:
@@ -174,5 +174,5 @@ def header(file: Path) -> dict[str, list[int]]:
         if file.stat().st_size < needed:
             raise ValueError(f"it has {file.stat().st_size:,} bytes of {needed:,}")
     except (ValueError, struct.error, KeyError, TypeError) as error:
-        raise SwiftkitError(f"{file} is no whole safetensors file: {error}", "download the model again") from error
+        raise SwiftkitError(f"{file} is no whole safetensors file: {error}", hint) from error
     return {name: tensor["shape"] for name, tensor in declared.items()}

@@ -184,3 +184,10 @@ def test_readme_commands_run(line: str, readme: Path) -> None:
 def test_readme_is_short_and_has_commands() -> None:
     assert len(README.splitlines()) <= 200
     assert len(readme_commands()) >= 6
+
+
+def test_demo_is_not_changed_by_a_project_file(tmp_path: Path) -> None:
+    (tmp_path / "swiftkit.yaml").write_text("dataset: mine.jsonl\n")
+    done = swiftkit("demo", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "run it in another folder" in done.stderr

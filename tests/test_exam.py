@@ -449,7 +449,7 @@ def test_without_an_exam_the_validation_rows_are_asked_and_labelled(tmp_path: Pa
     result = exam(tmp_path, "--max_new_tokens", "8")
     (run,) = runs.listed(Path("output"))
     assert result["dev"]
-    assert "these also chose the checkpoint" in result["questions"]
+    assert "which also chose the checkpoint" in result["questions"]
     assert result["count"] == len(lines(run.path / "data" / "validation.jsonl"))
 
 
@@ -578,6 +578,9 @@ def test_bad_questions_are_refused(rows: list[Any], said: str, tmp_path: Path) -
         (["--model_type", "tiny-math", "--examples", "9999"], "--examples 9999: the training data has 1500 rows"),
         (["--model_type", "tiny-math", "--learning_rate", "1"], "unknown flag `--learning_rate`"),
         (["--model_type", "tiny-math", "--dtype", "fp16"], "--dtype fp16 needs a GPU"),
+        (["--model_type", "tiny-math", "--dataset", ""], "--dataset needs a value"),
+        (["--model_type", "tiny-math", "--output_dir", "~nobody-of-this-name/x"], "is no usable path"),
+        (["--model_type", "tiny-math", "--system", "\udcff"], "must be UTF-8"),
     ],
 )
 def test_bad_words_are_refused(words: list[str], said: str) -> None:
@@ -649,3 +652,41 @@ def test_project_file_names_the_training_data_not_the_questions(here: Path) -> N
     result = exam(here, "--max_new_tokens", "4")
     assert result["questions"] == "math-exam"
     assert result["kind"] == "adapter", "a model in swiftkit.yaml is no request for its base"
+    rows = [{"messages": row["messages"]} for row in lines(ROOT / "datasets" / "math-sft.jsonl")]
+    write_rows(here / "mine.jsonl", rows[:100])
+    write_rows(here / "leaked.jsonl", rows[:5])
+    (here / "swiftkit.yaml").write_text("dataset: mine.jsonl\nsystem: You are a pirate.\ninstruct: ans\n")
+    later = exam(here, "--max_new_tokens", "4")
+    assert later["questions"] == "math-exam", "what the run was trained on counts, not what is trained on today"
+    assert later["prompt"] == {"system": None, "instruct": "none", "examples": 0}
+    leaked = swiftkit("exam", "--dataset", "leaked.jsonl", "--instruct", "ans", "--max_new_tokens", "4", cwd=here)
+    assert "questions stand in the training data" in leaked.stderr
+
+
+def test_examples_are_never_what_is_asked_whatever_the_instruction(home: Path) -> None:
+    (run,) = runs.listed(home / "output")
+    rows = [{"messages": row["messages"]} for row in lines(run.path / "data" / "train.jsonl")]
+    write_rows(home / "known.jsonl", rows[:30])
+    words = ["--ckpt", "best", "--dataset", "known.jsonl", "--instruct", "ans", "--max_new_tokens", "2"]
+    result = exam(home, *words, "--examples", "5")
+    asked = exams.Folder(Path(result["folder"])).asked()
+    for question in asked:
+        *shown, _ = question.messages
+        assert len(shown) == 10
+        for message in shown[::2]:
+            assert message["content"].endswith("within {{ans:xxx}}."), "an example has the same instruction"
+            assert message["content"] not in {other.asked for other in asked}
+
+
+def test_base_whose_answers_are_gone_is_no_comparison(here: Path) -> None:
+    base = exam(here, "--ckpt", "base", "--dataset", "ten.jsonl", "--max_new_tokens", "8")
+    answers_file(base).unlink()
+    result = exam(here, "--ckpt", "best", "--dataset", "ten.jsonl", "--max_new_tokens", "8")
+    assert "base" not in result
+
+
+def test_terminal_that_cannot_show_a_character_sees_the_mark(here: Path) -> None:
+    words = ["--ckpt", "best", "--dataset", "ten.jsonl", "--max_new_tokens", "8"]
+    done = swiftkit("exam", *words, cwd=here, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert "mark" in done.stdout

@@ -211,13 +211,49 @@ def test_damaged_export_is_not_already_done(family_folder: Any, adapter: Path) -
     assert export(base, adapter, "--export_dir", "merged", "--overwrite").returncode == 0
 
 
-@pytest.mark.parametrize("what", ["empty folder", "file"])
+@pytest.mark.parametrize("what", ["folder", "file"])
 def test_target_that_exists_is_refused(what: str, family_folder: Any, adapter: Path) -> None:
-    Path("merged").mkdir() if what == "empty folder" else Path("merged").write_text("mine")
+    path = Path("merged") if what == "file" else Path("merged/mine.txt")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("mine")
     done = export(family_folder("qwen2_5"), adapter, "--export_dir", "merged")
     assert done.returncode == 2
     assert "merged exists" in done.stderr
     assert "Traceback" not in done.stderr
+    assert export(family_folder("qwen2_5"), adapter, "--export_dir", "merged", "--overwrite").returncode == 2
+    assert Path("merged").exists(), "what is no export is never replaced"
+
+
+def test_empty_folder_is_filled(family_folder: Any, adapter: Path) -> None:
+    Path("merged").mkdir()
+    done = export(family_folder("qwen2_5"), adapter, "--export_dir", "merged")
+    assert done.returncode == 0, done.stderr
+    assert Path("merged/model.safetensors").is_file()
+    assert {p.name for p in Path().iterdir()} == {"merged"}, "nothing is left beside it"
+
+
+def test_inputs_are_never_overwritten(family_folder: Any, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(family_folder("qwen2_5"), tmp_path / "all" / "base"))
+    made = lora(base, tmp_path / "all" / "adapter")
+    for folder in (base, made):
+        (folder / "swiftkit.json").write_text("{}")  # as if it were an earlier export
+    for target in ("all/base", "all/adapter", "all", ".", "all/../all/base"):
+        done = export(base, made, "--export_dir", target, "--overwrite")
+        assert done.returncode == 2, target
+        assert "is or holds" in done.stderr
+    assert (base / "model.safetensors").is_file()
+    assert (made / "adapter_model.safetensors").is_file()
+
+
+def test_changed_stop_tokens_of_the_base_are_another_export(family_folder: Any, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(family_folder("qwen2_5"), tmp_path / "base"))
+    made = lora(base, tmp_path / "adapter")
+    assert export(base, made, "--export_dir", "merged").returncode == 0
+    (base / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 7]}))
+    again = export(base, made, "--export_dir", "merged")
+    assert again.returncode == 2
+    assert export(base, made, "--export_dir", "merged", "--overwrite").returncode == 0
+    assert _generation(Path("merged"))["eos_token_id"] == [2, 7]
 
 
 # Points in the making at which command and child are killed, as Python's audit hooks see them: event, path, mode.
@@ -325,6 +361,11 @@ def test_adapter_whose_base_is_gone_is_refused(family_folder: Any, tmp_path: Pat
         (["--merge_lora", "--ckpt", "."], "holds neither an adapter"),
         (["--merge_lora", "--ckpt", str(ROOT / "registry" / "tiny_math")], "without an adapter"),
         (["--merge_lora", "--to"], "--to needs a value"),
+        (["--merge_lora", "--ckpt", ""], "--ckpt needs a value"),
+        (["--merge_lora", "--ckpt", "~nobody-of-this-name/x"], "is no usable path"),
+        (["--merge_lora", "--ckpt", "a" * 300], "is no usable path"),
+        (["--merge_lora", "--quant_bits", "4"], "not offered"),
+        (["--merge_lora", "--batch_size", "4"], "it is a flag of `swiftkit sft`"),
     ],
 )
 def test_bad_words_are_refused(words: list[str], said: str) -> None:

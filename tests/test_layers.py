@@ -25,7 +25,7 @@ RANKS = [
     {"trainers"},
     {"planning", "progress", "questions"},
     {"worker"},
-    {"checkpoints", "marks"},
+    {"checkpoints", "marks", "learned"},
     {"adapters", "exams"},
     {"weights", "runs", "curves", "data"},
     {"instruct", "scorers"},
@@ -34,7 +34,7 @@ RANKS = [
     {"units", "notation", "symbolic"},
     {"events", "flags", "helptext"},
     {"config", "plugins", "passthrough"},
-    {"assets", "log"},
+    {"assets", "log", "paths"},
     {"errors", "schema"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from swiftkit import examining, exams, runs
+from swiftkit import examining, exams, paths, runs
 from swiftkit.config import DemoConfig
 from swiftkit.errors import FAILED, INTERRUPTED, TERMINATED, Problems, SwiftkitError
-from swiftkit.flags import Given, build
+from swiftkit.flags import PROJECT_FILE, Given, build
 
 CONFIG = DemoConfig
 MODEL = "tiny-math"
@@ -36,7 +36,7 @@ def commands(output: str) -> list[Callable[[], list[str]]]:
 
 
 def _run(output: str) -> runs.Run:
-    return [run for run in runs.listed(Path(output).expanduser()) if run.path.parent.name == MODEL][-1]
+    return [run for run in runs.listed(paths.typed(output, "--output_dir")) if run.path.parent.name == MODEL][-1]
 
 
 def _merged(run: runs.Run) -> Path:
@@ -60,6 +60,8 @@ def run(given: Given, problems: Problems) -> int:
     """Run them all; returns the exit code."""
     problems.raise_any()
     config = build(DemoConfig, given)
+    if Path(PROJECT_FILE).is_file():
+        raise SwiftkitError(f"{PROJECT_FILE} in this folder would change the demo", "run it in another folder")
     for made in commands(config.output_dir):
         words = made()
         said = f"swiftkit {shlex.join(words)}"
@@ -76,7 +78,7 @@ def run(given: Given, problems: Problems) -> int:
 def _summary(config: DemoConfig) -> None:
     """Three marks, the curves, the report."""
     trained = _run(config.output_dir)
-    home = Path(config.output_dir).expanduser() / MODEL
+    home = paths.typed(config.output_dir, "--output_dir") / MODEL
     done = {
         "base": _newest(home, "base"),
         "best": _newest(trained.path, "adapter"),

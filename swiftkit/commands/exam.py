@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 from typing import Any
 
-from swiftkit import checkpoints, examining, hardware, marks, questions, report, runs
+from swiftkit import checkpoints, examining, hardware, marks, paths, questions, report, runs
 from swiftkit.checkpoints import Checkpoint
 from swiftkit.config import ExamConfig
 from swiftkit.errors import Problems
@@ -46,6 +45,8 @@ def run(given: Given, problems: Problems) -> int:
     for note in sheet.notes:
         logger.warning("note: %s", note)
     base = checkpoints.base(checkpoint, config)
+    if config.with_base and not base and checkpoint.kind == "merged":
+        logger.warning("note: the base model that was merged is not here any more: no comparison")
     before: Done | None = None
     if base and config.with_base:
         before = examining.examine(config, base, sheet)
@@ -64,6 +65,7 @@ def _as_trained(config: ExamConfig, checkpoint: Checkpoint, typed: set[str]) -> 
     """The precision of the training, unless another one was asked for."""
     entry = checkpoint.wanted.entry
     trained, own = checkpoint.config.get("dtype"), entry.defaults.get("dtype") if entry else None
+    own = own if config.dtype == "auto" else None
     if "dtype" in typed or not (trained or own):
         dtype, why = hardware.precision(config.dtype)
     else:
@@ -94,8 +96,7 @@ def _print(config: ExamConfig, after: Done, before: Done | None) -> None:
     if wrong := _wrong(after):
         print(wrong + "\n")
     print(_marks(after, before))
-    page, here = after.files.report, Path.cwd()
-    print(f"report: {page.relative_to(here) if page.is_relative_to(here) else page}")
+    print(f"report: {paths.near(after.files.report)}")
 
 
 def _wrong(done: Done) -> str:

@@ -6,7 +6,7 @@ import json
 import logging
 from pathlib import Path
 
-from swiftkit import checkpoints, merging
+from swiftkit import checkpoints, merging, paths
 from swiftkit.checkpoints import Checkpoint
 from swiftkit.config import ExportConfig
 from swiftkit.errors import Problems, SwiftkitError
@@ -38,7 +38,8 @@ def run(given: Given, problems: Problems) -> int:
     checkpoints.same_base(checkpoint)
     target = _target(config, checkpoint)
     dtype = _dtype(config, checkpoint)
-    logger.info("merging %s into %s, stored in %s", checkpoint.label, checkpoint.folder.path, dtype)
+    if checkpoint.run is None:
+        logger.warning("note: this adapter belongs to no run here, so a --system of its training is not known")
     made = merging.merge(checkpoint, target, dtype, overwrite=config.overwrite)
     logger.info("merged" if made else "already done: the same adapter, base and settings")
     print(json.dumps({"merged": str(target), "made": made, "dtype": dtype}) if config.json_ else target)
@@ -48,7 +49,7 @@ def run(given: Given, problems: Problems) -> int:
 def _target(config: ExportConfig, checkpoint: Checkpoint) -> Path:
     assert checkpoint.adapter
     if config.export_dir:
-        return Path(config.export_dir).expanduser()
+        return paths.typed(config.export_dir, "--export_dir")
     home = checkpoint.run.path if checkpoint.run else checkpoint.adapter.path.parent
     # Not checkpoint-…: ms-swift's rotation would take it for one of its own.
     return home / f"merged-{checkpoint.adapter.path.name if checkpoint.step is None else checkpoint.step}"

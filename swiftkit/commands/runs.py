@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
-from swiftkit import runs
+from swiftkit import paths, runs
 from swiftkit.config import RunsConfig
 from swiftkit.errors import Problems, SwiftkitError
 from swiftkit.flags import Given, build
@@ -26,7 +25,7 @@ def run(given: Given, problems: Problems) -> int:
     """List or show; returns the exit code."""
     problems.raise_any()
     config = build(RunsConfig, given)
-    output = Path(config.output_dir)
+    output = paths.typed(config.output_dir, "--output_dir")
     if config.words[:1] == ["show"]:
         if len(config.words) != 2:
             raise SwiftkitError("`swiftkit runs show` takes one run", "`swiftkit runs` lists them")

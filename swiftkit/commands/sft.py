@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from swiftkit import child, curves, events, hardware, planning, plugins, record, runs
+from swiftkit import child, curves, events, hardware, paths, planning, plugins, record, runs
 from swiftkit.config import SftConfig
 from swiftkit.errors import FAILED, INTERRUPTED, TERMINATED, Problem, Problems
 from swiftkit.flags import Given
@@ -50,7 +50,7 @@ def run(given: Given, problems: Problems) -> int:
     if made.config.dry_run:
         _print_dry(made)
         return 0
-    folder = runs.create(Path(made.config.output_dir).expanduser(), made.wanted.name)
+    folder = runs.create(paths.typed(made.config.output_dir, "--output_dir"), made.wanted.name)
     logger.info("run: %s", folder.path)
     told = record.started(made)
     record.save(folder, made, told)
@@ -112,7 +112,7 @@ def arguments(made: Plan, run: Path) -> list[str]:
 
 def _print_dry(made: Plan) -> None:
     config = made.config.model_dump(mode="json")
-    argv = arguments(made, Path(made.config.output_dir).expanduser() / made.wanted.name / "v0-dry-run")
+    argv = arguments(made, paths.typed(made.config.output_dir, "--output_dir") / made.wanted.name / "v0-dry-run")
     rows = made.rows.account.__dict__
     if made.config.json_:
         print(json.dumps({"config": config, "ms_swift": argv, "rows": rows, "steps": made.steps}))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -209,3 +210,9 @@ def read(files: Folder) -> Done | None:
         return Done(files, marks.mark(told["count"], scores, answers), told) if whole else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def finished(home: Path) -> list[Done]:
+    """The finished exams of a run's folder, or of a base model's, oldest first."""
+    found = [done for path in (home / "exams").glob("*") if (done := read(Folder(path)))]
+    return sorted(found, key=lambda done: str(done.told["ended"]))

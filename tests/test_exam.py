@@ -510,6 +510,18 @@ def test_interval_is_wilsons(right: int, asked: int) -> None:
     assert marks.interval(right, asked) == pytest.approx((100 * theirs.low, 100 * theirs.high), abs=1e-4)
 
 
+def test_runs_show_tells_the_marks(here: Path) -> None:
+    result = exam(here, "--ckpt", "best", "--dataset", "ten.jsonl", "--max_new_tokens", "8")
+    shown = swiftkit("runs", "show", "v0", cwd=here)
+    assert re.search(
+        rf"^exam +{result['mark']:.1f} of 100 .* on ten.jsonl, adapter of step", shown.stdout, re.MULTILINE
+    )
+    told = json.loads(swiftkit("runs", "show", "v0", "--json", cwd=here).stdout)
+    assert [(e["mark"], e["folder"]) for e in told["exams"]] == [
+        (result["mark"], os.path.relpath(result["folder"], here))
+    ]
+
+
 def test_mark_below_the_threshold_ends_with_3(home: Path) -> None:
     words = ["exam", "--model_type", "tiny-math", "--dataset", "ten.jsonl", "--max_new_tokens", "8"]
     assert swiftkit(*words, "--fail_under", "99", cwd=home).returncode == 3

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from swiftkit import examining, exams, paths, runs
+from swiftkit import examining, paths, runs
 from swiftkit.config import DemoConfig
 from swiftkit.errors import FAILED, INTERRUPTED, TERMINATED, Problems, SwiftkitError
 from swiftkit.flags import PROJECT_FILE, Given, build
@@ -97,5 +97,4 @@ def _summary(config: DemoConfig) -> None:
 
 def _newest(home: Path, kind: str) -> examining.Done:
     """The exam of a kind of checkpoint that was finished last under `home`."""
-    found = [done for path in (home / "exams").iterdir() if (done := examining.read(exams.Folder(path)))]
-    return max((done for done in found if done.told["kind"] == kind), key=lambda done: str(done.told["ended"]))
+    return [done for done in examining.finished(home) if done.told["kind"] == kind][-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from swiftkit import paths, runs
+from swiftkit import examining, paths, runs
 from swiftkit.config import RunsConfig
 from swiftkit.errors import Problems, SwiftkitError
 from swiftkit.flags import Given, build
@@ -76,8 +76,10 @@ def _show(found: runs.Run, wants_json: bool) -> int:
         "best_model_checkpoint": str(found.path / "best") if summary["best"] else None,
         "last_model_checkpoint": str(last) if last else None,
     }
+    finished = examining.finished(found.path)
     if wants_json:
-        print(json.dumps({**summary, **files, **content}))
+        told = [{**done.mark.record(), "folder": str(done.files.path)} for done in finished]
+        print(json.dumps({**summary, **files, **content, "exams": told}))
         return 0
     config, record = content["config"], content["record"]
     best = summary["best"]
@@ -93,5 +95,9 @@ def _show(found: runs.Run, wants_json: bool) -> int:
         "took": span(record["seconds"]) if record.get("seconds") else None,
         "again": f"swiftkit sft --config {found.config}",
     }
-    print(table([], [[key, str(value)] for key, value in shown.items() if value]))
+    rows = [[key, str(value)] for key, value in shown.items() if value]
+    for done in finished:
+        mark = f"{done.mark.value:.1f} of 100 ({done.mark.low:.1f} to {done.mark.high:.1f})"
+        rows.append(["exam", f"{mark} on {done.told['questions']}, {done.told['kind']} of step {done.told['step']}"])
+    print(table([], rows))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -37,3 +38,16 @@ def test_half_a_billion_parameters_within_the_memory_estimate(tmp_path: Path) ->
     )
     assert 0.4 < measured / (estimate + libraries) < 1.6
     assert math.isfinite(record["best"]["value"])
+    # The rest of the loop at this size: a vocabulary that is wider than the tokenizer, a merge of a gigabyte.
+    questions = write_rows(tmp_path / "questions.jsonl", chat_rows(6, 100))
+    asked = ("--dataset", str(questions), "--max_new_tokens", "16", "--json")
+    best = swiftkit("exam", "--ckpt", "best", *asked, timeout=600)
+    assert best.returncode == 0, best.stderr
+    assert json.loads(best.stdout)["count"] == 6
+    exported = swiftkit("export", "--merge_lora", timeout=600)
+    assert exported.returncode == 0, exported.stderr
+    merged = Path(exported.stdout.splitlines()[-1])
+    assert (merged / "model.safetensors").stat().st_size > 0.95e9
+    again = swiftkit("exam", "--ckpt", str(merged), *asked, timeout=600)
+    assert again.returncode == 0, again.stderr
+    print(f"exam {json.loads(best.stdout)['seconds']} s, merged {json.loads(again.stdout)['seconds']} s")

@@ -161,6 +161,9 @@ def _result(asked: Job, checkpoint: Checkpoint, sheet: Sheet, *, seconds: float,
     files = asked.files
     answers = files.answered()
     mark = marks.mark(len(sheet.questions), files.scored(), answers)
+    if mark.failed == mark.questions:
+        reason = answers[1].error
+        raise SwiftkitError(f"no question could be answered: {reason}", f"more is in {files.log}", exit_code=FAILED)
     result = {
         **mark.record(),
         "questions": sheet.said,

@@ -316,6 +316,14 @@ def test_question_that_fails_stays_in_the_denominator(here: Path) -> None:
     assert (healed["new_answers"], healed["failed"], healed["mark"]) == (2, 0, sound["mark"])
 
 
+def test_model_that_fails_on_every_question_has_no_mark(here: Path) -> None:
+    environment = {"PYTHONPATH": str(ROOT / "tests" / "fault"), "FAIL_ON": ",".join(map(str, range(1, 11)))}
+    done = swiftkit("exam", "--ckpt", "best", "--dataset", "ten.jsonl", cwd=here, **environment)
+    assert done.returncode == 1
+    assert "no question could be answered: RuntimeError: no memory for this question" in done.stderr
+    assert "mark" not in done.stdout
+
+
 def test_process_that_is_killed_is_told_and_its_answers_are_kept(here: Path) -> None:
     words = ["--ckpt", "best", "--dataset", "ten.jsonl", "--batch_size", "2"]
     (longest, *_) = sorted(exams_of(here, *words), key=lambda question: -len(question.ids))[2:]

@@ -88,10 +88,11 @@ class Answerer:
             try:
                 with torch.inference_mode():
                     self._batch(batch, hand_over)
-            except (RuntimeError, ValueError) as error:  # out of memory is a RuntimeError, on a GPU and on a CPU
+            except (RuntimeError, ValueError, IndexError) as error:  # out of memory is a RuntimeError
                 if len(batch) == 1:
                     failed.append((batch[0].number, error))
                     done.add(batch[0].number)
+                    rows = self.rows  # it was this question, not their number
                 else:
                     rows = max(1, len(batch) // 2)
                     logger.warning("a batch of %d failed (%s), going on with %d at once", len(batch), error, rows)

@@ -26,9 +26,10 @@ _SHORTEST_ECHO = 12  # characters; a shorter piece of the question, such as a nu
 
 @dataclass(frozen=True)
 class Marker:
-    """One closed marker: what it holds, blanks around taken off, and where it ends in the text."""
+    """One closed marker: what it holds, blanks around taken off, and where in the text it begins and ends."""
 
     content: str
+    start: int
     end: int
 
 
@@ -43,14 +44,14 @@ def _closed(text: str) -> Iterator[Marker]:
     A marker ends where it first can: text behind it never changes it. Braces inside {{ans:…}} are balanced; a new
     opening starts anew; a line's end closes nothing.
     """
-    opening, start, depth = "", 0, 0
+    opening, begin, start, depth = "", 0, 0, 0
     for token in _TOKEN.finditer(text):
         if token["opening"]:
-            opening, start, depth = token["opening"], token.end(), 0
+            opening, begin, start, depth = token["opening"], token.start(), token.end(), 0
         elif token[0] in "\r\n":
             opening = ""
         elif opening == "<<" and token[0] == ">>":
-            yield Marker(text[start : token.start()].strip(), token.end())
+            yield Marker(text[start : token.start()].strip(), begin, token.end())
             opening = ""
         elif opening == "{{" and token[0] == "{":
             depth += 1
@@ -58,7 +59,7 @@ def _closed(text: str) -> Iterator[Marker]:
             depth -= 1
         elif opening == "{{" and token[0] == "}":
             if text.startswith("}", token.end()):
-                yield Marker(text[start : token.start()].strip(), token.end() + 1)
+                yield Marker(text[start : token.start()].strip(), begin, token.end() + 1)
             opening = ""
 
 
@@ -108,18 +109,27 @@ class Own:
 def own(response: str, question: str = "") -> Own:
     """The part of `response` that is no echo of `question`; the reasoning part is taken off, blanks are as one.
 
-    A question at the response's start is taken off, as often as it stands there. A marker is copied when all the text
-    up to its end stands in the question, so that text behind a marker never changes whether it counts.
+    A question at the response's start is taken off, as often as it stands there. Whether a marker is copied hangs on
+    the text up to its end alone, so that text behind a marker never changes whether it counts.
     """
     text, asked = without_reasoning(response), _blanks(question)
     text = text[_echoed(text, question.split()) :]
     real, copied = _real(text), 0
-    while asked and real and _blanks(text[: real[0].end]) in asked:
+    while asked and real and _copied(text, real[0], asked):
         copied = real.pop(0).end
     rest = _blanks(text)
     if not real and len(rest) >= _SHORTEST_ECHO and rest in asked:
         return Own([], "")
     return Own([marker.content for marker in real], text[copied:].strip())
+
+
+def _copied(text: str, marker: Marker, asked: str) -> bool:
+    """Whether `text` up to the end of `marker` begins the question, or is a longer piece of it.
+
+    A question may offer its answers as markers ("Is it <<ans:10>> or <<ans:11>>?"): one of them alone is an answer.
+    """
+    said, before = _blanks(text[: marker.end]), _blanks(text[: marker.start])
+    return asked.startswith(said) or (len(before) >= _SHORTEST_ECHO and said in asked)
 
 
 def _blanks(text: str) -> str:

@@ -16,6 +16,7 @@ _TYPOGRAPHY = str.maketrans(
     {
         **dict.fromkeys("−‐‑‒–﹣", "-"),
         **dict.fromkeys("⁄∕", "/"),
+        "∶": ":",
         **dict.fromkeys("º˚", "°"),
         **dict.fromkeys("‘’", "'"),
         **dict.fromkeys("“”「」『』", '"'),
@@ -70,10 +71,11 @@ _LATEX = [
             r"\\(?:text|textrm|textbf|textit|texttt|mathrm|mathbf|mathit|mathsf|mbox|operatorname)\s*\{([^{}]*)\}",
             r" \1 ",
         ),
-        (r"~(?=[a-zA-Z])", " "),
+        (r"~(?=[ ]?[a-zA-Z])", " "),
         (r"[ ]{0,2}\^[ ]?", "^"),
         (r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))|\\degree(?![a-zA-Z])", "°"),
         (r"\\times(?![a-zA-Z])", "×"),
+        (r"\\(?:emptyset|varnothing)(?![a-zA-Z])", "∅"),
         (r"\\cdot(?![a-zA-Z])", "·"),
         (r"\\([%$&#])", r"\1"),
     )
@@ -104,6 +106,7 @@ _WRAPPERS = [
         r"\\\[((?:(?!\\[\[\]]).)+)\\\]",
         r"\\(?:boxed|fbox|text|textbf|mathbf|mathrm)\s*\{(.*)\}",
         r"\{(.*)\}",
+        r"\(([^()\[\],]*)\)",
         r"\*\*((?:(?!\*\*).)+)\*\*",
         r"\*([^*]+)\*",
         r"__((?:(?!__).)+)__",
@@ -124,7 +127,7 @@ def _balanced(text: str) -> bool:
 
 
 def unwrapped(text: str) -> str:
-    """`text` without what may stand around an answer: $…$, \\boxed{…}, **…**, quotes, a last full stop or comma."""
+    """`text` without what may stand around an answer: $…$, \\boxed{…}, (…), **…**, quotes, a last full stop."""
     for _ in range(8):
         before, text = text, " ".join(text.split())
         if text[-1:] in tuple(".。,;") and text[-2:] != "..":

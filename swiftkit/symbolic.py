@@ -27,11 +27,11 @@ _COMMANDS = re.compile(
     r"|beta|gamma|delta|epsilon|theta|lambda|mu|sigma|phi|omega|Delta|Omega"
 )
 _SIGNS = {"·": "cdot", "×": "times", "÷": "div", "√": "sqrt", "π": "pi", "∞": "infty", "∪": "cup", "∩": "cap"}
-_SIGNS |= {"≤": "le", "≥": "ge", "≠": "ne", "±": "pm", "∈": "in"}
+_SIGNS |= {"≤": "le", "≥": "ge", "≠": "ne", "±": "pm", "∈": "in", "∅": "emptyset"}
 # Possessive: without, every \pi could also be \p and i, and failing would take 2^n steps for n of them.
 _FORMULA = re.compile(r"(?:\\[a-zA-Z]++|\\[{}]|[a-zA-Zα-ω](?![a-zA-Z])|[-0-9+*/^=<>!,.|_ ()\[\]{}])++")
-_RELATION = re.compile(r"[=<>]|\\(?:le|ge|ne|lt|gt|in)")
-_ASSIGNMENT = re.compile(r"\s*[a-zA-Z]\s*=([^=]+)")
+_RELATION = re.compile(r"[=<>]|\\(?:leq?|geq?|neq?|lt|gt|in)(?![a-zA-Z])")
+_LETTER = r"(?<![\\a-zA-Z])[a-zA-Z](?![a-zA-Z])"  # one that stands for something by itself
 _IN_BRACKETS = re.compile(r"\([^()\[\]]*[)\]]|\[[^()\[\]]*[)\]]|\\\{[^{}]*\\\}")
 # What has two readings, or for math-verify another one than for its writer.
 _AMBIGUOUS = re.compile(
@@ -52,14 +52,12 @@ def equal(given: str, wanted: str) -> bool:
         given: the answer, as `notation.plain` writes it.
         wanted: the reference, likewise.
     """
-    if ("=" in given) != ("=" in wanted):  # x = 5 answers what 5 answers
-        given, wanted = (found[1] if (found := _ASSIGNMENT.fullmatch(t)) else t for t in (given, wanted))
     one, other = formula(given), formula(wanted)
     if one is None or other is None or one.count(",") != other.count(","):
         return False
     if bool(_RELATION.search(one)) != bool(_RELATION.search(other)):  # 2x = 10 is not the number 10
         return False
-    return one == other or _process.ask(one, other)
+    return one == other or _process.ask(*_without_capitals(one, other))
 
 
 def formula(text: str) -> str | None:
@@ -80,6 +78,15 @@ def formula(text: str) -> str | None:
     # Without a sign between them, math-verify reads a mixed number in 2(3), and a function x in x(x+1).
     braced = re.sub(r"((?:[0-9]|\\pi|(?<![\\a-zA-Z])[a-eijk-zA-Z])[ ]*)\(", r"\1\\cdot (", braced)
     return " ".join(re.sub(r"([0-9]*)\.([0-9]+)", _rational, braced).split())
+
+
+def _without_capitals(one: str, other: str) -> tuple[str, str]:
+    """Both formulas, a capital renamed where its small letter occurs too: math-verify reads X and x as the same."""
+    letters = set(re.findall(_LETTER, f"{one} {other}"))
+    spare = iter([letter for letter in "abcjklmnopqrstuvwxyz" if not {letter, letter.upper()} & letters])
+    renamed = {letter: next(spare, letter) for letter in sorted(letters) if letter != letter.lower() in letters}
+    one, other = (re.sub(_LETTER, lambda found: renamed.get(found[0], found[0]), text) for text in (one, other))
+    return one, other
 
 
 def _braced(text: str) -> str | None:

@@ -26,30 +26,55 @@ _SPELLINGS = {
     "pound": "£ gbp lb lbs 英镑",
     "rupee": "₹ inr rs",
     "cent": "¢",
-    "mm": "millimeter",
-    "cm": "centimeter",
-    "dm": "decimeter",
-    "m": "meter mtr",
-    "km": "kilometer kms",
-    "mg": "milligram",
-    "g": "gram gm",
-    "kg": "kilogram kgs kilo",
-    "t": "tonne",
-    "ml": "milliliter mls",
-    "l": "liter",
-    "s": "second sec secs",
-    "min": "minute mins",
-    "h": "hour hr hrs",
-    "year": "yr yrs",
-    "week": "wk wks",
-    "foot": "ft feet",
-    "inch": "in inches",
+    "mm": "millimeter 毫米",
+    "cm": "centimeter 厘米",
+    "dm": "decimeter 分米",
+    "m": "meter mtr 米",
+    "km": "kilometer kms 千米 公里",
+    "mg": "milligram 毫克",
+    "g": "gram gm 克",
+    "kg": "kilogram kgs kilo 千克 公斤",
+    "t": "tonne 吨",
+    "ml": "milliliter mls 毫升",
+    "l": "liter 升",
+    "ha": "hectare 公顷",
+    "ms": "millisecond msec 毫秒",
+    "s": "second sec secs 秒",
+    "min": "minute mins 分钟",
+    "h": "hour hr hrs 小时 时",
+    "day": "天",
+    "week": "wk wks 周 星期",
+    "year": "yr yrs 年",
+    "foot": "ft feet 英尺",
+    "inch": "in inches 英寸",
     "yard": "yd yds",
-    "mile": "mi",
+    "mile": "mi 英里",
     "ounce": "oz",
-    "square": "sq",
-    "cubic": "cu",
-    "celsius": "centigrade",
+    "gallon": "gal",
+    "quart": "qt",
+    "pint": "pt",
+    "tablespoon": "tbsp",
+    "teaspoon": "tsp",
+    "point": "pts",
+    "time": "倍",
+    "degree": "deg 度",
+    "newton": "n 牛顿",
+    "joule": "j 焦耳",
+    "watt": "w 瓦",
+    "volt": "v 伏",
+    "kw": "kilowatt 千瓦",
+    "hz": "hertz 赫兹",
+    "khz": "kilohertz",
+    "mhz": "megahertz",
+    "ghz": "gigahertz",
+    "kb": "kilobyte",
+    "mb": "megabyte",
+    "gb": "gigabyte",
+    "tb": "terabyte",
+    "square": "sq 平方",
+    "cubic": "cu 立方",
+    "celsius": "centigrade 摄氏度",
+    "fahrenheit": "华氏度",
     "km/h": "kmh kph kmph",
     "mile/h": "mph",
 }
@@ -86,34 +111,40 @@ _SINGULAR = {
 }
 # Short forms that may touch their number; other letters there are variables (3xy) or multipliers (5k).
 _SHORT = {short for unit, spellings in _SPELLINGS.items() for short in (unit, *spellings.split())} | _words(
-    "nm kl cl dl ms kw kwh kv ma mv kj cal kcal hz khz mhz ghz kb mb gb tb kbps mbps gbps pa kpa pcs pts pt qt gal tsp "
-    "tbsp ha px rpm am pm deg day th st nd rd"
+    "nm kl cl dl kwh kv ma mv kj cal kcal kbps mbps gbps pa kpa pcs px rpm am pm th st nd rd"
 )
 _ONE_LETTER = set("mgshlLtWVNJA")
 # Words that make another number of the one before them: 5 dozen, 3 quarters, 5 hundredths.
 SCALES = _words(
     "k bn mn mln mil bln tn trn thou lakh lakhs lac crore crores half halves third thirds fourth fourths fifth fifths "
-    "sixth sixths seventh sevenths eighth eighths ninth ninths tenth tenths tens dozen dozens hundred "
+    "sixth sixths seventh sevenths eighth eighths ninth ninths tenth tenths tens dozen dozens score bp bps hundred "
     "hundreds hundredth hundredths thousand thousands thousandth thousandths million millions billion billions "
     "trillion trillions"
 )
-# Words that join another number to it, or make it a part of a calculation.
+# Words that join another number to it, make it a part of a calculation, or take it back.
 _CALCULATION = _words(
+    "not no wrong incorrect false less fewer than approx approximately about around roughly nearly almost "
     "or and to plus minus negative over mod modulo factorial choose root squared cubed percent inf infinity nan zero "
     "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty sixty seventy eighty "
     "ninety gross quarter quarters theta alpha beta"
 )
-_MATHS = re.compile(r"(?:arc)?(?:sin|cos|tan|cot|log|ln|exp|sqrt)[nxyzθ]?|pi[rxy]?|\w*teen|[mbt]r?illi(?:on|ard)\w*")
+_MATHS = re.compile(
+    r"(?:arc)?(?:sin|cos|tan|cot|log|ln|exp|sqrt)[nxyzθ]?|pi[rxy]?"
+    r"|\w*teen|\w*(?:teen|eleven|twelf|tie)ths?|[mbt]r?illi(?:on|ard)\w*"
+)
 # Chinese: numerals, and signs for tenths, dozens, halves, "and some more".
 _NO_CHINESE_UNIT = set("〇零一二两三四五六七八九十百千万亿点分半多几余成折打又")
 _CHINESE_UNITS = ("千米", "千克", "千瓦", "千卡", "千字", "分钟", "分米", "分", "千帕")
+CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"  # of a character class: scripts without blanks between words
+# What is said of a number behind it and changes neither it nor its unit; and what the unit is of.
+_DESCRIBING = _words("left total altogether each old tall long wide high deep away more remaining")
+_OF = re.compile(r"\b(?:of|in (?:total|all|the(?! (?:morning|afternoon|evening|night))))\b(.*)", re.IGNORECASE)
 _WORD = re.compile(rf"([^\W\d_]+(?:'[^\W\d_]+)?|¢|{_SIGN})(?:\^\{{?([23])\}}?)?|((?:[mcdk]?m|ft|in|yd|mi))([23])")
 _MOST_WORDS = 6
 
 
 def _is_cjk(char: str) -> bool:
-    """Whether `char` is of a script that is written without blanks between words."""
-    return "\u3040" <= char <= "\u30ff" or "\u3400" <= char <= "\u9fff" or "\uac00" <= char <= "\ud7af"
+    return bool(re.match(f"[{CJK}]", char))
 
 
 def normal(text: str) -> str | None:
@@ -124,24 +155,31 @@ def normal(text: str) -> str | None:
             without one, only well-known short forms are units (5cm, and not 3xy).
     """
     glued = text[:1].isalpha() and not _is_cjk(text[0])
-    text = re.sub(r"\(e?s\)", "s", text)  # apple(s)
+    if described := _OF.search(text):
+        if re.search("[0-9]", described[1]) or (SCALES | _CALCULATION) & _words(described[1].casefold()):
+            return None  # 5 of 6
+        text = text[: described.start()]
+    text = re.sub(r"\b([ap])\.m\b", r"\1m", re.sub(r"\(e?s\)", "s", text), flags=re.IGNORECASE)  # apple(s), 10 a.m.
     text = re.sub(r"°\s*([CF])\b", r" degree \1", text).replace("°", " degree ")
     text = re.sub(r"(?<=[^\W\d_])\.(?=\s|$)", "", re.sub(r"\(([^()]*)\)", r" \1 ", text))  # sq. ft.
-    text = re.sub(r"\bper\b|/", " / ", text.replace("·", " "))
+    text = re.sub(r"\bper\b|(?<=\s)an?(?=\s+[^\W\d_])|/|每", " / ", text.replace("·", " "))  # $5 a day
+    text = re.sub("平方|立方", r"\g<0> ", text)
     words = re.sub(r"(?<=[^\W\d_])-(?=[^\W\d_])", " ", text).split()
+    while words and words[-1].casefold() in _DESCRIBING:
+        words.pop()
     if len(words) > _MOST_WORDS or (words and words[-1] == "/"):
         return None
-    spelled = [_word(word, words[:place], place == len(words) - 1) for place, word in enumerate(words)]
-    if None in spelled or (glued and len(words[0]) <= 3 and words[0].rstrip("^23").casefold() not in _SHORT):
+    spelled = [_word(word, words[:place]) for place, word in enumerate(words)]
+    if None in spelled or (glued and words and len(words[0]) <= 3 and words[0].rstrip("^23").casefold() not in _SHORT):
         return None
     return _joined([part for part in spelled if part])
 
 
-def _word(word: str, before: list[str], last: bool) -> str | None:
+def _word(word: str, before: list[str]) -> str | None:
     """One word of a unit in its one spelling; None when it cannot be a part of a unit."""
     if word == "/":
         return None if before[-1:] == ["/"] else "/"
-    if before[-1:] == ["degree"] and word in ("C", "F"):
+    if before and _single(before[-1].casefold()) == "degree" and word in ("C", "F"):
         return "celsius" if word == "C" else "fahrenheit"
     found = _WORD.fullmatch(word)
     if not found:
@@ -151,8 +189,8 @@ def _word(word: str, before: list[str], last: bool) -> str | None:
         start = next((unit for unit in _CHINESE_UNITS if name.startswith(unit)), "")
         if set(name[len(start) :]) & _NO_CHINESE_UNIT:
             return None
-    elif len(name) == 1 and name.isalpha() and name not in _ONE_LETTER and not (name == "a" and before and not last):
-        return None  # a variable; but 3 times a week
+    elif len(name) == 1 and name.isalpha() and name not in _ONE_LETTER:
+        return None  # a variable
     low = name.casefold()
     if low in ("squared", "cubed") and before:
         return low

@@ -44,7 +44,7 @@ _VALUE = re.compile(
 )
 _WORDS = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SIZES = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "亿": 10**8}
-_PERCENT = r"[ ]?(?:%|(?:percent|per[ ]cent)\b)"
+_PERCENT = r"[ ]?(?:%|(?:percent|per[ ]cent)\b)(?![ -]?points?\b)"
 _MULTIPLIER = rf"(?:[ ]?(?:{'|'.join(_WORDS)})s?\b){{1,3}}|[ ]?[十百千]{{0,2}}[万亿]{{1,2}}"
 _SUFFIX = re.compile(rf"(?P<percent>{_PERCENT})|(?P<multiplier>{_MULTIPLIER})", re.IGNORECASE)
 
@@ -126,17 +126,24 @@ def compare(given: str, wanted: str, tolerance: float = 0) -> str:
         wanted: the reference.
         tolerance: how far the number may be off, as a share of the reference's; 0: exact.
     """
-    one, other = parse(given), parse(wanted)
+    said, asked = notation.plain(given), notation.plain(wanted)
+    if ("=" in said) != ("=" in asked):  # x = 5 and = 5 answer what 5 answers
+        said, asked = (found[1] if (found := _ASSIGNMENT.fullmatch(text)) else text for text in (said, asked))
+    one, other = parse(said), parse(asked)
     if one and other:
-        if not close(one.number, other.number, tolerance):
-            return f"another value: {_short(given)}"
-        if not units.agree(one.unit, other.unit):
-            return f"unit differs: {one.unit}, not {other.unit}"
+        same, unit, other_unit = close(one.number, other.number, tolerance), one.unit, other.unit
+    elif not one and not other and (_text(said) == _text(asked) or _same_list(said, asked)):
         return ""
-    if not one and not other and _text(given) == _text(wanted):
+    elif max(len(said), len(asked)) > LONGEST:
+        same = False
+    elif symbolic.equal(*(whole := (_formula(said, one), _formula(asked, other)))):
         return ""
-    same = max(len(given), len(wanted)) <= LONGEST and symbolic.equal(_formula(given, one), _formula(wanted, other))
-    return "" if same else f"another value: {_short(given)}"
+    else:
+        (formula, unit), (other_formula, other_unit) = _measured(said, one), _measured(asked, other)
+        same = (formula, other_formula) != whole and symbolic.equal(formula, other_formula)
+    if not same:
+        return f"another value: {_short(given)}"
+    return "" if units.agree(unit, other_unit) else f"unit differs: {unit}, not {other_unit}"
 
 
 def equal(given: str, wanted: str, tolerance: float = 0) -> bool:
@@ -149,15 +156,65 @@ def close(given: Fraction, wanted: Fraction, tolerance: float = 0) -> bool:
     return abs(given - wanted) <= Fraction(str(tolerance)) * abs(wanted)
 
 
+_ASSIGNMENT = re.compile(r"(?:[a-zA-Z] ?)?=([^=]+)")
+_CONSTANTS = re.compile(r"\\?(?:frac|sqrt|pi)(?![a-zA-Z])")
+_LISTED = re.compile(r"[0-9][0-9.,/]*+[^0-9.,/][^0-9]*+")  # possessive: 1,1,1,… can be divided in one way only
+_SAME_TEXT = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"[、;]", ","),
+        (rf"[ ]*([,:])[ ]*|[ ]+(?=[{units.CJK}])|(?<=[{units.CJK}])[ ]+", r"\1"),
+        (r"(?<=[0-9])[ ]?([AaPp])\.?[Mm]\b\.?", r"\1m"),  # 10:30 a.m.
+        (r"^\\\{([^{}]*)\\\}$", r"\1"),  # \{1, 2\}; of {1, 2} `plain` takes the braces off
+    )
+]
+
+
 def _text(text: str) -> str:
-    return re.sub(r"\s*,\s*", ",", notation.plain(text).casefold())
+    """`text` for the comparison as text: without capitals, except those of a formula, and blanks that say nothing."""
+    if not (re.search(r"[-0-9+*/^=<>]", text) and symbolic.formula(text)):
+        text = text.casefold()
+    for pattern, replacement in _SAME_TEXT:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _same_list(given: str, wanted: str) -> bool:
+    """Whether both texts say the same numbers, each with its unit, and nothing else: 8 ft 2 in, 8 feet 2 inches."""
+    ones, others = _list(given), _list(wanted)
+    return bool(ones) and len(ones) == len(others) and all(map(_same_value, ones, others))
+
+
+def _same_value(one: Value, other: Value) -> bool:
+    return one.number == other.number and units.agree(one.unit, other.unit)
+
+
+def _list(text: str) -> list[Value]:
+    """The numbers of a text that consists of numbers with a unit each; empty when it says anything else."""
+    if len(text) > LONGEST or not re.fullmatch(f"(?:{_LISTED.pattern})+", text):
+        return []
+    read = [parse(re.sub(r"(?:,|\band\b| )+$", "", said)) for said in _LISTED.findall(text)]
+    return [value for value in read if value] if all(value and value.unit for value in read) else []
 
 
 def _formula(text: str, value: Value | None) -> str:
     """`text` for the symbolic comparison; a number is handed over exactly, without unit and thousands separators."""
     if value is None:
-        return notation.plain(text)
+        return text
     return rf"{'-' if value.number < 0 else ''}\frac{{{abs(value.number.numerator)}}}{{{value.number.denominator}}}"
+
+
+def _measured(text: str, value: Value | None) -> tuple[str, str]:
+    """A formula without the unit behind it, and that unit: 36π cm², 2\\sqrt{3} cm, but not the product 2x m."""
+    if value:
+        return _formula(text, value), value.unit
+    for gap in re.finditer(rf"[ ]|(?=[{units.CJK}])", text):
+        said, rest = text[: gap.start()], text[gap.end() :]
+        # One letter is a unit behind a number alone, and a factor behind letters and sums.
+        product = re.match("[a-zA-Z](?![a-zA-Z])", rest) and re.search("[-+=<>a-zA-Z]", _CONSTANTS.sub("", said))
+        if not product and re.search("[0-9π]|pi", said) and symbolic.formula(said) and (unit := units.normal(rest)):
+            return said, unit
+    return text, ""
 
 
 def _short(text: str) -> str:

@@ -11,7 +11,8 @@ import yaml
 from pydantic import ValidationError
 
 from swiftkit import passthrough
-from swiftkit.config import CheckpointOptions, Config, ExamConfig, ExportConfig, SftConfig, kind
+from swiftkit.config import CheckpointOptions, ExamConfig, ExportConfig, SftConfig
+from swiftkit.declaration import Config, kind
 from swiftkit.errors import Problems, SwiftkitError, nearest
 
 C = TypeVar("C", bound=Config)

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
-from swiftkit.config import Config, kind
+from swiftkit.declaration import Config, kind
 
 
 class Help(argparse.RawDescriptionHelpFormatter):

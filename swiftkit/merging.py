@@ -1,4 +1,4 @@
-"""The merged folder: what stands in it beside the weights, when it is done already, and how it comes to be.
+"""The merged folder: when it is done already, and how it comes to be.
 
 It is made under another name and renamed when it is whole, so a half-made one never has the final name.
 """
@@ -8,40 +8,31 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from swiftkit import (
     __version__,
     adapters,
-    assets,
-    chat,
     child,
+    companions,
     exams,
     hardware,
     models,
     record,
     runs,
-    tokenization,
     weights,
 )
 from swiftkit.checkpoints import ORIGIN, Checkpoint
 from swiftkit.errors import FAILED, INTERRUPTED, TERMINATED, SwiftkitError
 
 logger = logging.getLogger(__name__)
-# What a tokenizer needs, and what the licence asks for; code stays behind.
-COPIED = (*tokenization.MADE_FROM[:-1], "*.model", "LICENSE*", "NOTICE*")
-_GENERATION = re.compile(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}")
-GENERATION = "generation_config.json"
 INDEX = "model.safetensors.index.json"
 WIDTHS = {"bf16": 2, "fp16": 2, "fp32": 4}
-LONG = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
 def merge(checkpoint: Checkpoint, target: Path, dtype: str, *, overwrite: bool) -> bool:
@@ -71,7 +62,13 @@ def merge(checkpoint: Checkpoint, target: Path, dtype: str, *, overwrite: bool) 
                 ("replace it with --overwrite, or " if ours else "--overwrite replaces exports only; remove it, or ")
                 + "name another folder with --export_dir",
             )
-    tokenizer = sum(path.stat().st_size for path in _copied(checkpoint.folder.path))
+    _make(checkpoint, target, dtype, key)
+    return True
+
+
+def _make(checkpoint: Checkpoint, target: Path, dtype: str, key: str) -> None:
+    """Make the folder under another name and give it its own when it is whole."""
+    tokenizer = sum(path.stat().st_size for path in companions.copied(checkpoint.folder.path))
     size = checkpoint.folder.parameters * WIDTHS[dtype] + tokenizer + (1 << 20)
     hardware.need_disk(target, size, flag="--export_dir", what="the merged model")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +92,6 @@ def merge(checkpoint: Checkpoint, target: Path, dtype: str, *, overwrite: bool) 
                 lock.unlink(missing_ok=True)
     except Timeout:
         raise SwiftkitError(f"another export is at work on {target}", "wait for its end") from None
-    return True
 
 
 def _not_over(checkpoint: Checkpoint, target: Path) -> None:
@@ -128,9 +124,13 @@ def _empty(target: Path) -> bool:
 
 def _key(checkpoint: Checkpoint, dtype: str) -> str:
     folder = checkpoint.folder.path
-    copied = {path.name: runs.sha256(path) for path in (*_copied(folder), folder / GENERATION) if path.is_file()}
+    copied = {
+        path.name: runs.sha256(path)
+        for path in (*companions.copied(folder), folder / companions.GENERATION)
+        if path.is_file()
+    }
     system = checkpoint.config.get("system")
-    template = chat_template(checkpoint.wanted.family.template, system)
+    template = companions.chat_template(checkpoint.wanted.family.template, system)
     return exams.key({"inputs": checkpoint.hashes, "copied": copied, "dtype": dtype, "template": template})
 
 
@@ -154,22 +154,12 @@ def _held(target: Path, key: str) -> str:
     return f": {origin.get('checkpoint')}, merged {origin.get('ended', 'before')}"
 
 
-def _copied(folder: Path) -> list[Path]:
-    return sorted({path for pattern in COPIED for path in folder.glob(pattern) if path.is_file()})
-
-
 def _fill(checkpoint: Checkpoint, folder: Path, dtype: str, key: str) -> None:
     """Everything that stands in a merged folder, its origin last."""
     assert checkpoint.adapter
     base = checkpoint.folder.path
     _weights(checkpoint, folder, dtype)
-    for path in _copied(base):
-        shutil.copyfile(path, folder / path.name)
-    template = chat_template(checkpoint.wanted.family.template, checkpoint.config.get("system"))
-    (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    _config(checkpoint.folder.config, folder, dtype)
-    _tokenizer_config(folder, template)
-    _generation_config(checkpoint, folder)
+    companions.write(checkpoint, folder, dtype)
     files = sorted(path for path in folder.iterdir() if path.is_file())
     config = checkpoint.config
     origin = {
@@ -220,58 +210,7 @@ def _weights(checkpoint: Checkpoint, folder: Path, dtype: str) -> None:
         index = models.read_object(base / INDEX)
         size = checkpoint.folder.parameters * WIDTHS[dtype]
         index["metadata"] = {**(index.get("metadata") or {}), "total_size": size}
-        _write_json(folder / INDEX, index)
-
-
-def chat_template(name: str, system: str | None) -> str:
-    """The template as servers want it: without the marks of what is learned, with the system prompt of the training.
-
-    A comment trims the white space around it as the tag did that it stands for.
-    """
-    source = assets.files("templates", ".jinja")[name].read_text(encoding="utf-8")
-    plain = _GENERATION.sub(r"{#\1 \2#}", source)
-    if system is None:
-        return plain
-    default = json.dumps([{"role": "system", "content": system}], ensure_ascii=False)
-    return (
-        "{%- if not messages or messages[0].role != 'system' -%}"
-        f"{{%- set messages = {default} + messages -%}}{{%- endif -%}}\n{plain}"
-    )
-
-
-def _config(base: dict[str, Any], folder: Path, dtype: str) -> None:
-    config = {key: value for key, value in base.items() if key != "auto_map"}  # its code stays behind
-    config["torch_dtype" if "torch_dtype" in base else "dtype"] = LONG[dtype]
-    _write_json(folder / "config.json", config)
-
-
-def _tokenizer_config(folder: Path, template: str) -> None:
-    """Where the base had its template in here, tools that read no chat_template.jinja find ours."""
-    file = folder / "tokenizer_config.json"
-    if not file.is_file():
-        return
-    content = models.read_object(file)
-    content.pop("auto_map", None)
-    if "chat_template" in content:
-        content["chat_template"] = template
-    _write_json(file, content)
-
-
-def _generation_config(checkpoint: Checkpoint, folder: Path) -> None:
-    """The base's, with every token that ends an answer; the learned one first."""
-    file = checkpoint.folder.path / GENERATION
-    content = models.read_object(file) if file.is_file() else {}
-    content.pop("_from_model_config", None)  # with it, transformers may put the config's single stop token back
-    tokenizer = tokenization.load(checkpoint.folder.path, as_it_stands=checkpoint.wanted.embedded)
-    learned, others, _ = chat.stops(
-        chat.load(checkpoint.wanted.family.template), tokenizer, checkpoint.folder.config, content
-    )
-    content["eos_token_id"] = [*learned, *others] if len(learned) + len(others) != 1 else [*learned, *others][0]
-    _write_json(folder / GENERATION, content)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        companions.write_json(folder / INDEX, index)
 
 
 def _sync(path: Path) -> None:

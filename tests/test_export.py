@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from conftest import FAMILIES, ROOT, SWIFTKIT, lora, plain_answers, swiftkit
 
-from swiftkit import chat, merging, models, runs, tokenization
+from swiftkit import chat, companions, models, runs, tokenization
 
 TURNS = [
     [{"role": "user", "content": "What is 3 + 4?"}],
@@ -377,8 +377,8 @@ def test_bad_words_are_refused(words: list[str], said: str) -> None:
 
 def test_shipped_template_has_no_tags_of_ours_and_the_system_prompt_of_the_training() -> None:
     for name in ("qwen2_5", "qwen3", "chatml", "ernie", "phi3", "zephyr"):
-        shipped = chat.compile(merging.chat_template(name, 'Answer in steps, with {{ braces }} and "quotes".'), name)
-        assert "generation" not in merging.chat_template(name, None).replace("add_generation_prompt", "")
+        shipped = chat.compile(companions.chat_template(name, 'Answer in steps, with {{ braces }} and "quotes".'), name)
+        assert "generation" not in companions.chat_template(name, None).replace("add_generation_prompt", "")
         told = [{"role": "system", "content": 'Answer in steps, with {{ braces }} and "quotes".'}, *TURNS[0]]
         assert shipped.render(TURNS[0], add_generation_prompt=True) == chat.load(name).render(
             told, add_generation_prompt=True

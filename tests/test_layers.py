@@ -20,6 +20,7 @@ RANKS = [
     {"cli"},
     {"commands"},
     {"report", "merging"},
+    {"companions"},
     {"examining"},
     {"record"},
     {"trainers"},
@@ -34,6 +35,7 @@ RANKS = [
     {"units", "notation", "symbolic"},
     {"events", "flags", "helptext"},
     {"config", "plugins", "passthrough"},
+    {"declaration"},
     {"assets", "log", "paths"},
     {"errors", "schema"},
 ]

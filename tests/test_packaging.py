@@ -48,7 +48,7 @@ def test_the_wheel_holds_every_asset(wheel: Path) -> None:
         for file in (ROOT / kind).glob(pattern):
             if file.is_file() and file.suffix != ".md":
                 assert f"swiftkit/_assets/{file.relative_to(ROOT)}" in held
-    assert {"swiftkit/py.typed", "swiftkit/passthrough.json"} <= held
+    assert {"swiftkit/py.typed", "swiftkit/passthrough.json", "swiftkit/report.html.jinja"} <= held
     assert not [name for name in held if name.split("/")[0] in ("datasets", "registry", "templates", "tests")]
 
 
@@ -73,6 +73,9 @@ def test_the_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> 
     assert str(site / "swiftkit" / "_assets" / "registry" / "tiny_math") == shown["folder"]
     assert "qwen2_5-1_5b-instruct" in run("models")
     assert json.loads(run("sft", "--model_type", "tiny-math", "--dry_run", "--json"))["rows"]["read"] == 1500
+    asked = ("--dataset", "math-exam#3", "--max_new_tokens", "8")
+    told = json.loads(run("exam", "--model_type", "tiny-math", *asked, "--json"))
+    assert Path(told["report"]).is_file()
 
 
 def test_passthrough_names_are_those_of_the_installed_ms_swift() -> None:

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 
 import psutil
 
@@ -31,7 +31,12 @@ class Ended:
 
 
 def run(
-    command: list[str], *, log: Path, events: Path, show: Callable[[Event], None], variables: dict[str, str]
+    command: list[str],
+    *,
+    log: Path,
+    events: Path,
+    show: Callable[[Event], None],
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> Ended:
     """Run a command to its end; its output goes to `log`, each event that it appends to `events` to `show`.
 
@@ -65,7 +70,7 @@ def me() -> tuple[int, float]:
     return os.getpid(), psutil.Process().create_time()
 
 
-def _environment(variables: dict[str, str]) -> dict[str, str]:
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     offline = (
         "HF_HUB_OFFLINE",
         "TRANSFORMERS_OFFLINE",
@@ -73,7 +78,7 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
         "HF_HUB_DISABLE_TELEMETRY",
         "DO_NOT_TRACK",
     )
-    added = dict.fromkeys(offline, "1") | {"PYTHONUNBUFFERED": "1"} | variables
+    added = dict.fromkeys(offline, "1") | {"PYTHONUNBUFFERED": "1"} | dict(variables)
     # ms-swift sends its tensorboard events to this folder if it is set, whatever run it belongs to.
     return {key: value for key, value in os.environ.items() if key != "TENSORBOARD_LOGGING_DIR"} | added
 

@@ -56,8 +56,8 @@ def job(config: ExamConfig, checkpoint: Checkpoint, sheet: Sheet) -> Job:
             "settings": [config.dtype, config.max_new_tokens, config.scorer, config.tolerance],
         }
     )
-    home = checkpoint.run.path if checkpoint.run and checkpoint.kind != "base" else None
-    home = home or paths.typed(config.output_dir, "--output_dir") / checkpoint.wanted.name
+    run = _run(checkpoint)
+    home = run.path if run else paths.typed(config.output_dir, "--output_dir") / checkpoint.wanted.name
     longest = max(len(question.ids) for question in sheet.questions)
     room = hardware.answering_rows(
         checkpoint.folder.config, checkpoint.folder.parameters, longest + config.max_new_tokens, config.dtype
@@ -80,6 +80,11 @@ def job(config: ExamConfig, checkpoint: Checkpoint, sheet: Sheet) -> Job:
     )
 
 
+def _run(checkpoint: Checkpoint) -> runs.Run | None:
+    """The run in whose folder the exam stands; a base model's exam belongs to none, since all runs compare with it."""
+    return None if checkpoint.kind == "base" else checkpoint.run
+
+
 def examine(config: ExamConfig, checkpoint: Checkpoint, sheet: Sheet) -> Done:
     """Answer what is not answered yet, score all, make the mark.
 
@@ -90,7 +95,7 @@ def examine(config: ExamConfig, checkpoint: Checkpoint, sheet: Sheet) -> Done:
     asked = job(config, checkpoint, sheet)
     files = asked.files
     needed = len(sheet.questions) * config.max_new_tokens * 16 + (4 << 20)
-    way_out = "an exam stands in its run's folder: copy that to where you may write" if checkpoint.run else None
+    way_out = "an exam stands in its run's folder: copy that to where you may write" if _run(checkpoint) else None
     hardware.need_disk(files.path, needed, flag="the exam's folder", what="the exam", way_out=way_out)
     files.path.mkdir(parents=True, exist_ok=True)
     try:
@@ -116,7 +121,6 @@ def _examine(asked: Job, checkpoint: Checkpoint, sheet: Sheet) -> Done:
             log=files.log,
             events=files.events,
             show=_shower(line, total),
-            variables={},
         )
     told = list(events.read(files.events))
     files.events.unlink(missing_ok=True)

@@ -11,12 +11,12 @@ import os
 import shutil
 import signal
 import sys
+from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from swiftkit import (
-    __version__,
     adapters,
     child,
     companions,
@@ -151,7 +151,7 @@ def _held(target: Path, key: str) -> str:
         return ""
     if origin.get("key") == key:
         return ": this very merge, but a file of it is missing or changed"
-    return f": {origin.get('checkpoint')}, merged {origin.get('ended', 'before')}"
+    return f": {origin.get('checkpoint')}, merged {origin.get('ended')}"
 
 
 def _fill(checkpoint: Checkpoint, folder: Path, dtype: str, key: str) -> None:
@@ -174,7 +174,8 @@ def _fill(checkpoint: Checkpoint, folder: Path, dtype: str, key: str) -> None:
         "key": key,
         "sha256": checkpoint.hashes,
         "files": {path.name: runs.sha256(path) for path in files},
-        "versions": {**record.versions(), "swiftkit": __version__},
+        "versions": record.versions(),
+        "ended": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
     (folder / ORIGIN).write_text(json.dumps(origin, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     readable = (folder / ORIGIN).stat().st_mode
@@ -197,7 +198,7 @@ def _weights(checkpoint: Checkpoint, folder: Path, dtype: str) -> None:
     file, log = folder / ".job.json", folder / ".merge.log"
     file.write_text(json.dumps(job), encoding="utf-8")
     command = [sys.executable, "-m", "swiftkit.worker.merge", str(file)]
-    ended = child.run(command, log=log, events=folder / ".events", show=lambda event: None, variables={})
+    ended = child.run(command, log=log, events=folder / ".events", show=lambda event: None)
     said = child.last_words(log, ended)
     file.unlink()
     log.unlink()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,6 @@ from swiftkit.errors import Problems, SwiftkitError
 from swiftkit.exams import Question
 from swiftkit.schema import Example, Message
 
-logger = logging.getLogger(__name__)
 DEV = "dev"
 
 
@@ -241,5 +239,5 @@ def _stops(checkpoint: Checkpoint, template: chat.Template, tokenizer: Any) -> t
     """Tokens that end an answer: the one that was learned, and those that the model folder names."""
     file = checkpoint.folder.path / "generation_config.json"
     generation = models.read_object(file) if file.is_file() else {}
-    learned, others, text = chat.stops(template, tokenizer, checkpoint.folder.config, generation)
-    return [*learned, *others], None if learned else text
+    stop, others, text = chat.stops(template, tokenizer, checkpoint.folder.config, generation)
+    return [*stop, *others], None if stop else text

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, SWIFTKIT, build, chat_rows, lora, plain_answers, shared, swiftkit, write_rows
 
-from swiftkit import chat, exams, marks, models, runs, tokenization
+from swiftkit import chat, exams, hardware, marks, models, runs, tokenization
 from swiftkit.exams import Answer, Scored
 
 NAMES = {"qwen2_5": "qwen2_5-0_5b-instruct", "ernie4_5": "ernie4_5-0_3b", "phi3": "phi3-4b-4k-instruct"}
@@ -696,6 +696,14 @@ def test_examples_are_never_what_is_asked_whatever_the_instruction(home: Path) -
         for message in shown[::2]:
             assert message["content"].endswith("within {{ans:xxx}}."), "an example has the same instruction"
             assert message["content"] not in {other.asked for other in asked}
+
+
+def test_what_was_trained_in_fp16_on_a_gpu_is_examined_on_a_cpu(here: Path) -> None:
+    (run,) = runs.listed(here / "output")
+    run.config.write_text(run.config.read_text().replace("dtype: fp32", "dtype: fp16", 1))
+    assert run.declared()["config"]["dtype"] == "fp16"
+    result = exam(here, "--ckpt", "best", "--dataset", "ten.jsonl", "--max_new_tokens", "4")
+    assert result["dtype"] == ("fp16" if hardware.device().kind == "cuda" else hardware.precision("auto")[0])
 
 
 def test_base_whose_answers_are_gone_is_no_comparison(here: Path) -> None:

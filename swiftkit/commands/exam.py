@@ -66,6 +66,8 @@ def _as_trained(config: ExamConfig, checkpoint: Checkpoint, typed: set[str]) -> 
     entry = checkpoint.wanted.entry
     trained, own = checkpoint.config.get("dtype"), entry.defaults.get("dtype") if entry else None
     own = own if config.dtype == "auto" else None
+    if trained == "fp16" and hardware.device().kind == "cpu":  # trained on a GPU, examined on a CPU
+        trained = None
     if "dtype" in typed or not (trained or own):
         dtype, why = hardware.precision(config.dtype)
     else:

@@ -7,12 +7,10 @@ not used: it leaves failed samples out of the denominator. The parent makes the 
 from __future__ import annotations
 
 import gc
-import json
 import os
 import shutil
 import signal
 import sys
-import threading
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -97,14 +95,12 @@ class Provider(ModelAPI):  # type: ignore[misc]
     def __init__(self, asked: Asked) -> None:
         super().__init__(model_name=str(asked.job.adapter or asked.job.model))
         self.asked = asked
-        self.lock = threading.Lock()
 
     def generate(self, input: Any, tools: Any, tool_choice: Any, config: Any) -> ModelOutput:
         """The answer to the question whose number the last message carries."""
         number = int(input[-1].id)
-        with self.lock:
-            if number not in self.asked.answers:
-                self._answer()
+        if number not in self.asked.answers:  # evalscope asks one question at a time (eval_batch_size)
+            self._answer()
         if number not in self.asked.answers:
             raise InterruptedError("asked to stop")
         return ModelOutput.from_content(self.model_name, self.asked.answers[number].response)
@@ -265,7 +261,7 @@ def main(path: str) -> int:
         else:
             events.append(job.files.events, "failed", error=f"{type(error).__name__}: {error}", bug=False)
         return 1
-    events.append(job.files.events, "finished", known=known, evalscope=json.loads(json.dumps(theirs)))
+    events.append(job.files.events, "finished", known=known, evalscope=theirs)
     return 0
 
 

@@ -22,7 +22,8 @@ examples:
   swiftkit export --ckpt_dir output/qwen2_5-1_5b-instruct/v0-20261121-160926/checkpoint-90 --merge_lora true
   swiftkit export --merge_lora --export_dir ./my_model --dtype bf16
 
-The last line printed is the merged folder's path. It loads in plain transformers, vLLM and others."""
+The last line printed is the merged folder's path. It loads in plain transformers, and holds what
+servers read: chat template, stop tokens."""
 
 
 def run(given: Given, problems: Problems) -> int:

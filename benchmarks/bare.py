@@ -75,7 +75,7 @@ def main(data, out, steps, times, base):
         max_steps=int(steps),
         per_device_train_batch_size=16,
         per_device_eval_batch_size=16,
-        learning_rate=1e-3,
+        learning_rate=3e-3,
         lr_scheduler_type="cosine",
         eval_strategy="steps",
         eval_steps=max(1, int(steps) // 10),

@@ -18,7 +18,7 @@ from pathlib import Path
 from swiftkit import events, runs
 
 ROOT = Path(__file__).resolve().parent.parent
-BASE = ROOT / "registry" / "tiny_math"
+BASE = ROOT / "models" / "tiny-math"
 DATA = ROOT / "datasets" / "math-sft.jsonl"
 BIN = Path(sys.executable).parent
 SHORT, LONG = 11, 60
@@ -60,10 +60,10 @@ def bare(folder: Path, steps: int) -> dict[str, float]:
 
 def swift(folder: Path, steps: int, *more: str) -> dict[str, float]:
     every = str(max(1, steps // 10))
-    words = [str(BIN / "swift"), "sft", "--model", str(BASE), "--model_type", "llama", "--template", "chatml"]
+    words = [str(BIN / "swift"), "sft", "--model", str(BASE), "--model_type", "qwen2", "--template", "qwen2_5"]
     words += ["--dataset", str(DATA), "--split_dataset_ratio", "0.043", "--torch_dtype", "float32", "--use_cpu", "true"]
     words += ["--max_steps", str(steps), "--per_device_train_batch_size", "16", "--per_device_eval_batch_size", "16"]
-    words += ["--gradient_accumulation_steps", "1", "--learning_rate", "1e-3", "--lora_rank", "8", "--lora_alpha", "32"]
+    words += ["--gradient_accumulation_steps", "1", "--learning_rate", "3e-3", "--lora_rank", "8", "--lora_alpha", "32"]
     words += ["--eval_steps", every, "--save_steps", every, "--save_total_limit", "2", "--logging_steps", "1"]
     words += ["--external_plugins", str(ROOT / "benchmarks" / "first_step_plugin.py"), "--callbacks", "clock"]
     began = run([*words, "--output_dir", "out", *more], folder, TIMES=str(folder / "times.json"))

@@ -1,4 +1,4 @@
-"""Where the data folders are: registry, templates, datasets."""
+"""Where the data folders are: registry, templates, datasets, models."""
 
 from __future__ import annotations
 
@@ -32,6 +32,12 @@ def files(kind: str, suffix: str) -> dict[str, Path]:
             )
         found[path.stem] = path
     return found
+
+
+def folder(kind: str, name: str) -> Path:
+    """The folder `<kind>/<name>`; where there is none, the one that should be."""
+    candidates = [root / name for root in roots(kind)]
+    return next((path for path in candidates if path.is_dir()), candidates[-1])
 
 
 def _walk(kind: str, suffix: str) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""What `--ckpt` means: a base model, an adapter of a run or of a folder, a merged model."""
+"""What `--ckpt` means: a base model, an adapter of a run or of a folder, a merged or fully trained model."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ class Checkpoint:
     Attributes:
         label: how a person calls it: `best of tiny-math/v0-…`, `base`, a folder.
         wanted: the model's family and name.
-        folder: the model that stands alone: the base, or a merged model.
+        folder: the model that stands alone: the base, or a merged or fully trained model.
         adapter: what was trained on top of it, if it was.
         run: the run that it belongs to, if any.
         step: optimizer steps behind it, where known.
         origin: of a merged model, what it was made of.
+        full: whether all weights of `folder` were trained in the run.
     """
 
     label: str
@@ -42,11 +43,12 @@ class Checkpoint:
     run: Run | None = None
     step: int | None = None
     origin: dict[str, Any] | None = None
+    full: bool = False
 
     @property
     def kind(self) -> str:
-        """`base`, `adapter` or `merged`."""
-        return "adapter" if self.adapter else "merged" if self.origin else "base"
+        """`base`, `adapter`, `merged` or `full`."""
+        return "adapter" if self.adapter else "merged" if self.origin else "full" if self.full else "base"
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -144,20 +146,21 @@ def _of_run(options: CheckpointOptions, run: Run, kind: str) -> Checkpoint:
                 + ("a file of it is missing or changed" if damaged else "nothing was validated"),
                 last,
             )
-        return _adapter(options, run.path / f".best-{best['step']}", f"best of {run.name}", run, best["step"])
+        return _trained(options, run.path / f".best-{best['step']}", f"best of {run.name}", run, best["step"])
     last_saved = run.last()
     if last_saved is None:
         raise SwiftkitError(f"run {run.name} has saved no checkpoint", "`swiftkit runs` lists the others")
-    return _adapter(options, last_saved, f"last of {run.name}", run, _step(last_saved))
+    return _trained(options, last_saved, f"last of {run.name}", run, _step(last_saved))
 
 
 def _of_folder(options: CheckpointOptions, path: Path) -> Checkpoint:
     if (path / "run.yaml").is_file():
         return _of_run(options, Run(path.resolve()), "best")
-    if (path / adapters.CONFIG).is_file():
-        real = path.resolve()
-        run = Run(real.parent) if (real.parent / "run.yaml").is_file() else None
-        return _adapter(options, real, str(path), run, _step(real))
+    real = path.resolve()
+    run = Run(real.parent) if (real.parent / "run.yaml").is_file() else None
+    of_full = run is not None and run.declared()["config"].get("sft_type") == "full" and not (path / ORIGIN).is_file()
+    if (path / adapters.CONFIG).is_file() or of_full:
+        return _trained(options, real, str(path), run, _step(real))
     if (path / "config.json").is_file():
         return _whole(options, path)
     held = ", ".join(sorted(p.name for p in path.iterdir())[:8]) or "nothing"
@@ -186,7 +189,12 @@ def _origins(origin: dict[str, Any], path: Path) -> models.Wanted | None:
     return models.Wanted(name, family, family.models.get(name), path)
 
 
-def _adapter(options: CheckpointOptions, path: Path, label: str, run: Run | None, step: int | None) -> Checkpoint:
+def _trained(options: CheckpointOptions, path: Path, label: str, run: Run | None, step: int | None) -> Checkpoint:
+    """What ms-swift has saved: an adapter on its base, or a whole model."""
+    if run and run.declared()["config"].get("sft_type") == "full":
+        base = _model(options, run)
+        folder = weights.inspect(path, base.wanted.family, trust_remote_code=options.trust_remote_code)
+        return Checkpoint(label, replace(base.wanted, folder=path), folder, run=run, step=step, full=True)
     adapter = adapters.inspect(path)
     base = _model(options, run, adapter)
     adapters.check(adapter, base.folder.path, base.folder.tensors)
@@ -220,7 +228,7 @@ def same_base(checkpoint: Checkpoint) -> None:
     Raises:
         SwiftkitError: they have; says which one.
     """
-    if checkpoint.run is None or checkpoint.kind == "merged":
+    if checkpoint.run is None or checkpoint.kind in ("merged", "full"):
         return
     recorded = checkpoint.run.declared()["record"].get("sha256", {})
     for name, digest in checkpoint.hashes.items():
@@ -245,6 +253,13 @@ def base(checkpoint: Checkpoint, options: CheckpointOptions) -> Checkpoint | Non
     """The base model behind a checkpoint, for a comparison; None for a base itself, or where it is not here."""
     if checkpoint.adapter:
         return Checkpoint("base", checkpoint.wanted, checkpoint.folder, run=checkpoint.run)
+    if checkpoint.full:
+        try:
+            found = _model(options, checkpoint.run)
+            same_base(found)
+        except SwiftkitError:
+            return None
+        return found
     if checkpoint.origin is None:
         return None
     path = Path(str(checkpoint.origin.get("base")))

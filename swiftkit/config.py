@@ -56,7 +56,7 @@ class ModelOptions(Config):
 
 
 class SftConfig(ModelOptions):
-    """Fine-tune a model on your own data (LoRA)."""
+    """Fine-tune a model on your own data."""
 
     dataset: list[str] = flag(
         [],
@@ -102,7 +102,9 @@ class SftConfig(ModelOptions):
         0.05, "Largest share of rows that may be dropped as too long, 0 to 1.", "Data", ge=0, le=1
     )
 
-    sft_type: Literal["lora"] = flag("lora", "What is trained.", "LoRA", "tuner_type", "train_type")
+    sft_type: Literal["lora", "full"] = flag(
+        "lora", "What is trained: an adapter (lora), or all weights (full).", "Training", "tuner_type", "train_type"
+    )
     lora_rank: int = flag(8, "Rank of the adapter.", "LoRA", "r", "lora_r", ge=1)
     lora_alpha: int = flag(
         32, "Scale of the adapter: its output is multiplied by lora_alpha / lora_rank.", "LoRA", ge=1
@@ -117,7 +119,9 @@ class SftConfig(ModelOptions):
         shown="the registry's",
     )
 
-    learning_rate: float = flag(1e-4, "Peak learning rate.", "Training", "lr", gt=0)
+    learning_rate: float | None = flag(
+        None, "Peak learning rate.", "Training", "lr", gt=0, shown="1e-4, with --sft_type full 1e-5"
+    )
     num_train_epochs: float = flag(1, "Passes over the training rows.", "Training", "epochs", gt=0)
     max_steps: int | None = flag(None, "Stop after so many optimizer steps.", "Training", ge=1, shown="all epochs")
     batch_size: int = flag(1, "Examples a device computes at once.", "Training", "per_device_train_batch_size", ge=1)

@@ -28,6 +28,7 @@ MEANINGFUL = (
     "chosen",
     "rejected",
 )
+TYPE = "type"  # a column of any format: the kind of question, by which an exam reports
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def examples(rows: sources.Rows, format: str | None, system: str | None) -> list
         elif lost:
             problems.add(f"{place}: column `{lost[0]}` is not understood; without it the row means something else")
         else:
-            ignored |= set(row) - known
+            ignored |= set(row) - known - {TYPE}
             try:
                 made.append(_example(to_messages(row), row, place, system, name))
             except ValueError as error:
@@ -124,6 +125,11 @@ def recognise(row: dict[str, Any], place: str) -> str:
         raise SwiftkitError(
             f"{place}: the columns fit several formats: {', '.join(matching)}", "choose one with --format"
         )
+    if {"chosen", "rejected"} <= set(row):
+        raise SwiftkitError(
+            f"{place}: these are preference pairs (chosen, rejected), which are not for sft",
+            "to learn the chosen answers alone, write them as `messages`",
+        )
     known = "; ".join(f"{name} ({', '.join(columns)})" for name, columns in sorted(formats.items()) if columns)
     raise SwiftkitError(f"{place}: the row has {_listed(row)}, which is no known format", f"known formats: {known}")
 
@@ -138,7 +144,8 @@ def _example(messages: list[Message], row: dict[str, Any], place: str, system: s
     check(messages)
     if system is not None and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": system}, *messages]
-    return Example(tuple(messages), place)
+    named = row.get(TYPE)
+    return Example(tuple(messages), place, type=named if isinstance(named, str) and named.strip() else None)
 
 
 def check(messages: Sequence[Message]) -> None:

@@ -170,6 +170,7 @@ def _result(asked: Job, checkpoint: Checkpoint, sheet: Sheet, *, seconds: float,
         raise SwiftkitError(f"no question could be answered: {reason}", f"more is in {files.log}", exit_code=FAILED)
     result = {
         **mark.record(),
+        "types": marks.by_type(sheet.questions, files.scored()),
         "questions": sheet.said,
         "dev": sheet.dev,
         "checkpoint": checkpoint.label,

@@ -25,7 +25,7 @@ STOP, MARKER, LIMIT, ERROR = "stop", "marker", "limit", "error"  # how an answer
 class Question:
     """One question: the conversation up to the answer, its token ids, the reference answer's whole text.
 
-    `source` names the file and row that it came from; `number` counts from 1.
+    `source` names the file and row that it came from; `number` counts from 1; `type` is the row's own column.
     """
 
     number: int
@@ -33,6 +33,7 @@ class Question:
     messages: tuple[Message, ...]
     reference: str
     ids: list[int]
+    type: str | None = None
 
     @property
     def asked(self) -> str:
@@ -53,12 +54,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Scored:
-    """What an answer earned, 0 to 1, why, and what was read from it."""
+    """What an answer earned, 0 to 1, why, and what was read from it; see `swiftkit.scorers.Score`."""
 
     number: int
     credit: float
     reason: str
     read: tuple[str, ...] = ()
+    marked: bool | None = None
+    stated: bool | None = None
 
 
 @dataclass(frozen=True)

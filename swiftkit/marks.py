@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from swiftkit.exams import ERROR, LIMIT, Answer, Scored
+from swiftkit.exams import ERROR, LIMIT, Answer, Question, Scored
 
 Z = 1.959964  # the normal distribution's quantile for 95 %
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A mark from 0 to 100 with its 95 % interval, and how many questions are behind it."""
+    """A mark from 0 to 100 with its 95 % interval, and how many questions are behind it.
+
+    `stated` counts right answers wherever they stand, `marked` answers in the form that is asked for, right or wrong:
+    what has been learned of the matter, and what of the format. None where the scorer does not tell.
+    """
 
     questions: int
     points: float
@@ -25,6 +29,8 @@ class Mark:
     wrong: int
     failed: int
     cut: int
+    stated: int | None = None
+    marked: int | None = None
 
     @property
     def value(self) -> float:
@@ -39,6 +45,7 @@ class Mark:
             "points": self.points,
             "count": self.questions,
             **{name: getattr(self, name) for name in ("right", "half", "wrong", "failed", "cut")},
+            **{name: told for name in ("stated", "marked") if (told := getattr(self, name)) is not None},
         }
 
 
@@ -61,7 +68,23 @@ def mark(asked: int, scores: Mapping[int, Scored], answers: Mapping[int, Answer]
     right, half = credits.count(1.0), sum(0 < credit < 1 for credit in credits)
     failed = sum(answer.end == ERROR for answer in answers.values())
     cut = sum(answer.end == LIMIT for answer in answers.values())
-    return Mark(asked, points, low, high, right, half, asked - right - half - failed, failed, cut)
+    told = any(scored.marked is not None for scored in scores.values())
+    stated = sum(bool(scored.stated) for scored in scores.values()) if told else None
+    marked = sum(bool(scored.marked) for scored in scores.values()) if told else None
+    wrong = asked - right - half - failed
+    return Mark(asked, points, low, high, right, half, wrong, failed, cut, stated, marked)
+
+
+def by_type(questions: Sequence[Question], scores: Mapping[int, Scored]) -> dict[str, dict[str, float]]:
+    """`mark` and `count` of each type of question, where the rows name their types; types in alphabetical order."""
+    credits: dict[str, list[float]] = {}
+    for question in questions:
+        if question.type is not None:
+            credits.setdefault(question.type, []).append(scores[question.number].credit)
+    return {
+        name: {"mark": round(100 * math.fsum(each) / len(each), 2), "count": len(each)}
+        for name, each in sorted(credits.items())
+    }
 
 
 def interval(points: float, questions: int) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The merged folder: when it is done already, and how it comes to be.
+"""The exported folder: when it is done already, and how it comes to be.
 
 It is made under another name and renamed when it is whole, so a half-made one never has the final name.
 """
@@ -36,10 +36,10 @@ WIDTHS = {"bf16": 2, "fp16": 2, "fp32": 4}
 
 
 def merge(checkpoint: Checkpoint, target: Path, dtype: str, *, overwrite: bool) -> bool:
-    """Make `target` the merged model of a checkpoint; False when it is that already.
+    """Make `target` the model of a checkpoint, to be served; False when it is that already.
 
     Args:
-        checkpoint: an adapter on its base.
+        checkpoint: an adapter on its base, which are merged, or a model that was trained in full.
         target: the folder to make.
         dtype: what the weights are stored in: bf16, fp16 or fp32.
         overwrite: replace a folder that holds something else.
@@ -47,8 +47,8 @@ def merge(checkpoint: Checkpoint, target: Path, dtype: str, *, overwrite: bool) 
     Raises:
         SwiftkitError: the adapter cannot be merged, the folder exists, the disk is too small, or the work failed.
     """
-    assert checkpoint.adapter
-    adapters.mergeable(checkpoint.adapter)
+    if checkpoint.adapter:
+        adapters.mergeable(checkpoint.adapter)
     target = target.absolute()
     _not_over(checkpoint, target)
     key = _key(checkpoint, dtype)
@@ -70,13 +70,14 @@ def _make(checkpoint: Checkpoint, target: Path, dtype: str, key: str) -> None:
     """Make the folder under another name and give it its own when it is whole."""
     tokenizer = sum(path.stat().st_size for path in companions.copied(checkpoint.folder.path))
     size = checkpoint.folder.parameters * WIDTHS[dtype] + tokenizer + (1 << 20)
-    hardware.need_disk(target, size, flag="--export_dir", what="the merged model")
+    hardware.need_disk(target, size, flag="--export_dir", what="the exported model")
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = target.parent / f".{target.name}.lock"
     try:
         with FileLock(lock, timeout=0):
-            said = "merging %s with %s into %s, stored in %s"
-            logger.info(said, checkpoint.label, checkpoint.folder.path, target, dtype)
+            merged = f"merging {checkpoint.label} with {checkpoint.folder.path}"
+            what = merged if checkpoint.adapter else f"writing {checkpoint.label}"
+            logger.info("%s into %s, stored in %s", what, target, dtype)
             for left in target.parent.glob(f".{target.name}.partial-*"):  # of an export that was killed
                 shutil.rmtree(left, ignore_errors=True)
             # A name of its own: a child that has outlived such an export must not write into this one.
@@ -100,11 +101,11 @@ def _not_over(checkpoint: Checkpoint, target: Path) -> None:
     Raises:
         SwiftkitError: it is.
     """
-    assert checkpoint.adapter
+    trained = checkpoint.adapter.path if checkpoint.adapter else checkpoint.folder.path
     kept = {
         "the base model": checkpoint.folder.path,
-        "the adapter": checkpoint.adapter.path,
-        "the run": checkpoint.run.path if checkpoint.run else checkpoint.adapter.path,
+        "the adapter" if checkpoint.adapter else "the trained model": trained,
+        "the run": checkpoint.run.path if checkpoint.run else trained,
         "the working directory": Path.cwd(),
     }
     real = target.resolve()
@@ -150,14 +151,12 @@ def _held(target: Path, key: str) -> str:
     except (SwiftkitError, OSError):
         return ""
     if origin.get("key") == key:
-        return ": this very merge, but a file of it is missing or changed"
-    return f": {origin.get('checkpoint')}, merged {origin.get('ended')}"
+        return ": this very export, but a file of it is missing or changed"
+    return f": {origin.get('checkpoint')}, exported {origin.get('ended')}"
 
 
 def _fill(checkpoint: Checkpoint, folder: Path, dtype: str, key: str) -> None:
-    """Everything that stands in a merged folder, its origin last."""
-    assert checkpoint.adapter
-    base = checkpoint.folder.path
+    """Everything that stands in an exported folder, its origin last."""
     _weights(checkpoint, folder, dtype)
     companions.write(checkpoint, folder, dtype)
     files = sorted(path for path in folder.iterdir() if path.is_file())
@@ -166,7 +165,7 @@ def _fill(checkpoint: Checkpoint, folder: Path, dtype: str, key: str) -> None:
         "checkpoint": checkpoint.label,
         "run": str(checkpoint.run.path.resolve()) if checkpoint.run else None,
         "step": checkpoint.step,
-        "base": str(base.resolve()),
+        "base": str(checkpoint.folder.path.resolve()) if checkpoint.adapter else None,
         "dtype": dtype,
         "family": checkpoint.wanted.family.name,
         "config": {name: config[name] for name in ("model_type", "dataset", "system", "instruct") if config.get(name)}
@@ -186,12 +185,11 @@ def _fill(checkpoint: Checkpoint, folder: Path, dtype: str, key: str) -> None:
 
 
 def _weights(checkpoint: Checkpoint, folder: Path, dtype: str) -> None:
-    """Let a child process merge the weights; the index, if there is one, gets the new size."""
-    assert checkpoint.adapter
+    """Let a child process merge or convert the weights; the index, if there is one, gets the new size."""
     base = checkpoint.folder.path
     job = {
         "base": [str(path.resolve()) for path in weights.files(base)],
-        "adapter": str(checkpoint.adapter.path.resolve()),
+        "adapter": str(checkpoint.adapter.path.resolve()) if checkpoint.adapter else None,
         "target": str(folder.resolve()),
         "dtype": dtype,
     }

@@ -17,7 +17,11 @@ from swiftkit.schema import Message
 
 
 class Entry(BaseModel):
-    """One model. `config` holds those numbers of its config.json that sizes are computed from."""
+    """One model.
+
+    `config` holds those numbers of its config.json that sizes are computed from; `embedded` names its folder in
+    `models/`, if it ships with swiftkit; `defaults` are flags of `sft` that suit it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,7 +74,7 @@ class Wanted:
     @property
     def embedded(self) -> bool:
         """Whether the weights are those that ship with the registry."""
-        return self.entry is not None and self.folder is not None and self.folder == folder_of(self.family, self.entry)
+        return self.entry is not None and self.folder is not None and self.folder == folder_of(self.entry)
 
 
 @cache
@@ -105,11 +109,9 @@ def entries() -> dict[str, tuple[Family, Entry]]:
     return {name: (family, entry) for family in families().values() for name, entry in family.models.items()}
 
 
-def folder_of(family: Family, entry: Entry) -> Path | None:
+def folder_of(entry: Entry) -> Path | None:
     """Where the weights of an embedded model lie; None for all others."""
-    if entry.embedded is None:
-        return None
-    return assets.files("registry", ".yaml")[family.name].parent / entry.embedded
+    return assets.folder("models", entry.embedded) if entry.embedded else None
 
 
 def find(model_type: str | None, model_id_or_path: str | None) -> Wanted:
@@ -128,7 +130,7 @@ def find(model_type: str | None, model_id_or_path: str | None) -> Wanted:
     if model_id_or_path is None:
         assert model_type is not None
         family, entry = known[model_type]
-        return Wanted(model_type, family, entry, folder_of(family, entry))
+        return Wanted(model_type, family, entry, folder_of(entry))
     folder = paths.typed(model_id_or_path, "--model_id_or_path")
     if folder.exists():
         return _from_folder(model_type, folder)

@@ -1,6 +1,6 @@
 """The one door to ms-swift's own options: `--swift.NAME VALUE`, and ms-swift 2 names that mean the same today.
 
-`passthrough.json` (written by `scripts/make_passthrough.py`) says which options ms-swift 4.6 has, of which type,
+`passthrough.json` (written by `tools/make_passthrough.py`) says which options ms-swift 4.6 has, of which type,
 and what became of those of ms-swift 2.
 """
 
@@ -116,7 +116,7 @@ _NEEDLESS: dict[str, tuple[set[str] | None, str]] = {
     "quantization_bit": ({"0"}, "it is so"),
     "load_in_4bit": ({"false"}, "it is so"),
     "disable_tqdm": (None, "swiftkit draws its own progress"),
-    **dict.fromkeys(("sft_type", "tuner_type", "train_type"), ({"lora"}, "the checkpoint tells")),
+    **dict.fromkeys(("sft_type", "tuner_type", "train_type"), ({"lora", "full"}, "the checkpoint tells")),
     **dict.fromkeys(("save_safetensors", "safe_serialization"), ({"true"}, "it is so")),
 }
 

@@ -18,6 +18,7 @@ from swiftkit.schema import Example
 logger = logging.getLogger(__name__)
 EFFECTIVE_BATCH = 16
 EVALUATIONS = 10  # about as many a run
+LEARNING_RATE = {"lora": 1e-4, "full": 1e-5}
 MEMORY_SHARE = 0.8  # of the free memory, beyond which activations are computed again
 
 
@@ -59,7 +60,9 @@ class Plan:
 
     @cached_property
     def trainable(self) -> int:
-        """Numbers in the adapter."""
+        """Numbers that are trained: the adapter's, or all."""
+        if self.config.sft_type == "full":
+            return self.folder.parameters
         return lora.trainable(self.layers, self.config.lora_rank)
 
     @property
@@ -81,6 +84,8 @@ def plan(given: Given, problems: Problems) -> Plan:
     with problems.collect():
         wanted = models.find(**{key: None if value is None else str(value) for key, value in named.items()})
     defaults = dict(wanted.entry.defaults) if wanted and wanted.entry else {}
+    if given.values.get("sft_type") == "full":
+        defaults.pop("learning_rate", None)  # it suits an adapter
     defaults = {key: value for key, value in defaults.items() if key not in given.values}
     with problems.collect():
         config = build(SftConfig, given, defaults)
@@ -96,7 +101,7 @@ def plan(given: Given, problems: Problems) -> Plan:
     train, files = _examples(datasets, asked, problems)
     validation, more = _examples(asked.val_dataset, asked, problems)
     chosen: list[lora.Layer] = []
-    if folder and wanted:
+    if folder and wanted and asked.sft_type == "lora":
         with problems.collect():
             targets = asked.lora_target_modules or wanted.family.lora_targets
             chosen = lora.chosen(lora.layers(folder.tensors), targets)
@@ -105,10 +110,12 @@ def plan(given: Given, problems: Problems) -> Plan:
     resolved = {
         "dataset": datasets,
         "lora_target_modules": config.lora_target_modules or wanted.family.lora_targets,
+        "learning_rate": config.learning_rate or LEARNING_RATE[config.sft_type],
     }
-    return _finish(
-        config.model_copy(update=resolved), wanted, folder, (train, validation, files + more), chosen, defaults
-    )
+    unused = [f"--{name}" for name in given.values if name.startswith("lora_")] if config.sft_type == "full" else []
+    notes = [f"all weights are trained, so this is not used: {' '.join(unused)}"] if unused else []
+    config = config.model_copy(update=resolved)
+    return _finish(config, wanted, folder, (train, validation, files + more), chosen, defaults, notes)
 
 
 def _default_dataset(wanted: models.Wanted | None) -> str:
@@ -152,8 +159,8 @@ def _finish(
     read: tuple[Read, Read, list[Path]],
     chosen: list[lora.Layer],
     defaults: dict[str, Any],
+    notes: list[str],
 ) -> Plan:
-    notes: list[str] = []
     limit = int(folder.config.get("max_position_embeddings") or config.max_length)
     if limit < config.max_length:
         notes.append(f"this model reads at most {limit} tokens: --max_length is {limit}")

@@ -105,7 +105,7 @@ def sheet(config: ExamConfig, checkpoint: Checkpoint, *, typed: set[str]) -> She
     tokenization.check(tokenizer, checkpoint.folder.path, checkpoint.folder.config)
     prompts = [_prompt(example, shown) for example in asked]
     questions = [
-        Question(number, example.source, tuple(prompt), _answer(example), ids)
+        Question(number, example.source, tuple(prompt), _answer(example), ids, example.type)
         for number, (example, prompt, ids) in enumerate(
             zip(asked, prompts, chat.prompts(prompts, template, tokenizer), strict=True), 1
         )

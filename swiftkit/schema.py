@@ -17,12 +17,13 @@ class Message(TypedDict):
 class Example:
     """One training example: a conversation that ends with the assistant, or (`text` set) plain text.
 
-    `source` names the file and row that it came from.
+    `source` names the file and row that it came from; `type` is what its column `type` says, which exams report by.
     """
 
     messages: tuple[Message, ...]
     source: str
     text: str | None = None
+    type: str | None = None
 
 
 @dataclass(frozen=True)

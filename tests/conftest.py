@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +235,19 @@ def course_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A two-layer Qwen2 folder whose tokenizer knows the course's words, so that its rows have a usual length."""
     corpus = shared("data/acp_train_1k.jsonl").read_text(encoding="utf-8").splitlines()
     return build(tmp_path_factory.mktemp("course"), "qwen2_5", corpus=corpus, vocabulary=4000)
+
+
+@pytest.fixture
+def further_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A second family with Llama's architecture, added as a user adds one: a file under $SWIFTKIT_HOME."""
+    from swiftkit import models
+
+    (tmp_path / "home" / "registry").mkdir(parents=True)
+    (tmp_path / "home" / "registry" / "further.yaml").write_text(
+        "template: chatml\narchitectures: [LlamaForCausalLM]\nswift: {model_type: llama, template: chatml}\n"
+        "lora_targets: [q_proj]\nmodels: {further-1b: {parameters: 1.0e9}}\n"
+    )
+    monkeypatch.setenv("SWIFTKIT_HOME", str(tmp_path / "home"))
+    models.families.cache_clear()
+    yield
+    models.families.cache_clear()

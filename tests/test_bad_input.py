@@ -319,9 +319,9 @@ def test_folder_of_another_family(refused: Refused, family_folder: Any) -> None:
     assert "phi3" in said
 
 
-def test_folder_that_fits_two_families(refused: Refused, family_folder: Any) -> None:
+def test_folder_that_fits_two_families(refused: Refused, family_folder: Any, further_family: None) -> None:
     said = refused("--model_id_or_path", str(family_folder("tinyllama")))
-    assert "tiny-math" in said
+    assert "further-1b" in said
     assert "tinyllama-1_1b-chat" in said
     assert "--model_type" in said
 

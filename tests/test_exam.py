@@ -159,7 +159,7 @@ def test_answers_end_where_the_marker_closes_and_nothing_else_changes(home: Path
     """What plain PEFT goes on to write behind the marker is all that is missing."""
     result = exam(home, "--ckpt", "best", "--dataset", "forty.jsonl", "--max_new_tokens", "48")
     folder = exams.Folder(Path(result["folder"]))
-    base, (run,) = ROOT / "registry" / "tiny_math", runs.listed(home / "output")
+    base, (run,) = ROOT / "models" / "tiny-math", runs.listed(home / "output")
     tokenizer, job = tokenization.load(base, as_it_stands=True), exams.load(folder.job)
     questions, answers = folder.asked(), folder.answered()
     plain = plain_answers(base, run.path / "best", [q.ids for q in questions], 48, job.stops)
@@ -192,7 +192,7 @@ def test_merged_model_answers_like_the_best_checkpoint(here: Path) -> None:
 
 
 def test_the_tutorials_commands_work_from_another_directory_with_a_relative_model(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "registry" / "tiny_math", tmp_path / "work" / "model")
+    shutil.copytree(ROOT / "models" / "tiny-math", tmp_path / "work" / "model")
     write_rows(tmp_path / "work" / "rows.jsonl", chat_rows(60))
     write_rows(tmp_path / "work" / "exam.jsonl", chat_rows(6, 100))
     work, away = tmp_path / "work", tmp_path / "away"
@@ -595,7 +595,7 @@ def test_bad_questions_are_refused(rows: list[Any], said: str, tmp_path: Path) -
         (["--model_type", "tiny-math", "--dataset", "none.jsonl"], "none.jsonl does not exist"),
         (["--model_type", "tiny-math", "--max_new_tokens", "0"], "greater than or equal to 1"),
         (["--model_type", "tiny-math", "--max_new_tokens", "4000"], "do not fit"),
-        (["--model_type", "tiny-math", "--examples", "9999"], "--examples 9999: the training data has 1500 rows"),
+        (["--model_type", "tiny-math", "--examples", "9999"], "--examples 9999: the training data has 1000 rows"),
         (["--model_type", "tiny-math", "--learning_rate", "1"], "unknown flag `--learning_rate`"),
         (["--model_type", "tiny-math", "--dtype", "fp16"], "--dtype fp16 needs a GPU"),
         (["--model_type", "tiny-math", "--dataset", ""], "--dataset needs a value"),
@@ -632,7 +632,7 @@ def test_damaged_best_is_passed_over_and_said(here: Path) -> None:
 
 
 def test_base_that_has_changed_since_the_training_is_refused(tmp_path: Path, cache: Path) -> None:
-    base = Path(shutil.copytree(ROOT / "registry" / "tiny_math", tmp_path / "model"))
+    base = Path(shutil.copytree(ROOT / "models" / "tiny-math", tmp_path / "model"))
     write_rows(tmp_path / "rows.jsonl", chat_rows(40))
     words = ["--model_type", "tiny-math", "--model_id_or_path", "model", "--dataset", "rows.jsonl", "--max_steps", "1"]
     assert swiftkit("sft", *words).returncode == 0

@@ -359,7 +359,7 @@ def test_adapter_whose_base_is_gone_is_refused(family_folder: Any, tmp_path: Pat
         (["--merge_lora", "--ckpt", "base"], "there is no run"),
         (["--merge_lora", "--model_type", "tiny-math"], "there is no run"),
         (["--merge_lora", "--ckpt", "."], "holds neither an adapter"),
-        (["--merge_lora", "--ckpt", str(ROOT / "registry" / "tiny_math")], "without an adapter"),
+        (["--merge_lora", "--ckpt", str(ROOT / "models" / "tiny-math")], "without an adapter"),
         (["--merge_lora", "--to"], "--to needs a value"),
         (["--merge_lora", "--ckpt", ""], "--ckpt needs a value"),
         (["--merge_lora", "--ckpt", "~nobody-of-this-name/x"], "is no usable path"),

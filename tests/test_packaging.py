@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 from setuptools import find_packages
 
-ASSETS = {"templates": "*.jinja", "registry": "**/*", "datasets": "*.*"}
+ASSETS = {"templates": "*.jinja", "registry": "**/*", "datasets": "*.*", "models": "*/*"}
 
 
 def test_every_package_is_listed() -> None:
@@ -70,9 +70,9 @@ def test_the_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> 
         return done.stdout
 
     shown = json.loads(run("models", "show", "tiny-math", "--json"))
-    assert str(site / "swiftkit" / "_assets" / "registry" / "tiny_math") == shown["folder"]
+    assert str(site / "swiftkit" / "_assets" / "models" / "tiny-math") == shown["folder"]
     assert "qwen2_5-1_5b-instruct" in run("models")
-    assert json.loads(run("sft", "--model_type", "tiny-math", "--dry_run", "--json"))["rows"]["read"] == 1500
+    assert json.loads(run("sft", "--model_type", "tiny-math", "--dry_run", "--json"))["rows"]["read"] == 1000
     asked = ("--dataset", "math-exam#3", "--max_new_tokens", "8")
     told = json.loads(run("exam", "--model_type", "tiny-math", *asked, "--json"))
     assert Path(told["report"]).is_file()

@@ -323,7 +323,7 @@ def test_a_run_stays_within_its_disk_estimate(tmp_path: Path) -> None:
 
 def test_a_tokenizer_is_worked_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    folder = ROOT / "registry" / "tiny_math"
+    folder = ROOT / "models" / "tiny-math"
     one = tokenization.load(folder)
     (kept,) = (tmp_path / "cache" / "swiftkit" / "tokenizers").iterdir()
     written = kept.stat().st_mtime_ns

@@ -88,14 +88,14 @@ def test_no_question_of_the_exam_stands_in_the_training_set() -> None:
     for name in ("math-sft", "math-exam"):
         rows = sources.read(sources.find(name), 0).rows
         asked.append({row["messages"][0]["content"] for _, row in rows})
-    assert len(asked[0]) == 1500
+    assert len(asked[0]) == 1000
     assert not asked[0] & asked[1]
 
 
 def test_the_embedded_tokenizer_is_read_unchanged_by_transformers() -> None:
     from transformers import AutoTokenizer
 
-    folder = ROOT / "registry" / "tiny_math"
+    folder = ROOT / "models" / "tiny-math"
     theirs = AutoTokenizer.from_pretrained(folder)
     ours = tokenization.load(folder, as_it_stands=True)
     text = "<|im_start|>user\nWhat is 12 + 30?  小丽 é\n<|im_end|>"
@@ -106,8 +106,8 @@ def test_transformers_renders_the_embedded_models_template_as_we_do() -> None:
     from transformers import AutoTokenizer
 
     messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    theirs = AutoTokenizer.from_pretrained(ROOT / "registry" / "tiny_math")
-    assert theirs.apply_chat_template(messages, tokenize=False) == chat.load("chatml").render(messages)  # type: ignore[arg-type]
+    theirs = AutoTokenizer.from_pretrained(ROOT / "models" / "tiny-math")
+    assert theirs.apply_chat_template(messages, tokenize=False) == chat.load("qwen2_5").render(messages)  # type: ignore[arg-type]
 
 
 # --- recognising folders -------------------------------------------------------------------------------------------
@@ -120,9 +120,9 @@ def test_a_folder_is_recognised_by_its_architecture(family: str, family_folder: 
     assert (wanted.family.name, wanted.name) == (family, folder.name)
 
 
-@pytest.mark.parametrize(("template", "family"), [("zephyr", "tinyllama"), ("chatml", "tiny_math")])
+@pytest.mark.parametrize(("template", "family"), [("zephyr", "tinyllama"), ("chatml", "further")])
 def test_two_families_of_one_architecture_are_told_apart_by_the_chat_template(
-    template: str, family: str, family_folder: Any, tmp_path: Path
+    template: str, family: str, family_folder: Any, tmp_path: Path, further_family: None
 ) -> None:
     folder = Path(shutil.copytree(family_folder("tinyllama"), tmp_path / "mine"))
     shutil.copy(ROOT / "templates" / f"{template}.jinja", folder / "chat_template.jinja")

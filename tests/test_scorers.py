@@ -579,7 +579,7 @@ def table(groups: dict[str, list[tuple[str, str]]]) -> list[object]:
 def test_the_same_value_is_right_in_either_marker(reference: str, response: str) -> None:
     whole = "Some steps: 1 + 2 = 3.\n\n"
     scored = ans.score(f"So it is {{{{ans:{response}}}}}.", f"{whole}{{{{ans:{reference}}}}}")
-    assert scored == Score(1, "right", (response.strip(),))
+    assert scored == Score(1, "right", (response.strip(),), marked=True, stated=True)
     if ">" not in response + reference:
         assert ans.score(f"<<ans: {response} >>", f"{whole}<<ans:{reference}>>").credit == 1
     assert values.equal(reference, response)
@@ -705,9 +705,11 @@ def test_the_rule(reference: str, response: str, credit: float, reason: str) -> 
 
 
 def test_a_cut_response_earns_what_its_markers_earn_and_no_half() -> None:
-    assert ans.score("It is 5", "{{ans:5}}", cut=True) == Score(0, "cut at the token limit")
+    assert ans.score("It is 5", "{{ans:5}}", cut=True) == Score(0, "cut at the token limit", marked=False, stated=False)
     assert ans.score("It is {{ans:5}} because", "{{ans:5}}", cut=True).credit == 1
-    assert ans.score("{{ans:5}}", "{{ans:5}} {{ans:6}}", cut=True) == Score(0, "cut at the token limit", ("5",))
+    assert ans.score("{{ans:5}}", "{{ans:5}} {{ans:6}}", cut=True) == Score(
+        0, "cut at the token limit", ("5",), marked=False, stated=False
+    )
 
 
 # (free text, the last number that it states)
@@ -1067,7 +1069,9 @@ def dressed(draw: st.DrawFn, number: Fraction) -> str:
 def test_the_writing_of_a_number_changes_nothing(drawn: tuple[Fraction, str]) -> None:
     number, response = drawn
     for reference in (f"{{{{ans:{decimal(number)}}}}}", f"#### {decimal(number)}"):
-        assert ans.score(response, reference) == Score(1, "right", tuple(markers.find(response)))
+        assert ans.score(response, reference) == Score(
+            1, "right", tuple(markers.find(response)), marked=True, stated=True
+        )
     assert ans.score(f"<<ans:{decimal(number)}>>", response).credit == 1
 
 
@@ -1260,7 +1264,9 @@ def test_the_process_ends_with_its_parent_and_the_parent_imports_nothing_heavy()
 
 
 def test_strict_is_the_same_rule_without_the_half() -> None:
-    assert ans_strict.score("It is 5.", "{{ans:5}}") == Score(0, "no marker, but the last number is right", ("5",))
+    assert ans_strict.score("It is 5.", "{{ans:5}}") == Score(
+        0, "no marker, but the last number is right", ("5",), marked=False, stated=True
+    )
     assert ans_strict.score("{{ans:5}}", "{{ans:5}}").credit == 1
     assert ans_strict.score("{{ans:6}}", "{{ans:5}}") == ans.score("{{ans:6}}", "{{ans:5}}")
     assert ans_strict.done("{{ans:6}}", "{{ans:5}}")
@@ -1308,3 +1314,20 @@ def test_every_reference_of_gsm8k_is_a_number() -> None:
         assert ans.score(f"So {{{{ans:{wanted}}}}}.", text).credit == 1
         assert ans.score(f"{{{{ans:{value.number + 1}}}}}", text).credit == 0
         assert ans.score(text, text).credit == 0.5  # its calculations <<2*3=6>> are no markers
+
+
+@pytest.mark.parametrize(
+    ("response", "marked", "stated"),
+    [
+        ("{{ans:5}}", True, True),
+        ("{{ans:6}} or 5", True, False),
+        ("It is 5.", False, True),
+        ("It is 6.", False, False),
+        ("", False, False),
+    ],
+)
+def test_format_and_matter_are_told_apart(response: str, marked: bool, stated: bool) -> None:
+    for scorer in (ans, ans_strict):
+        scored = scorer.score(response, "<<ans:5>>")
+        assert (scored.marked, scored.stated) == (marked, stated)
+    assert course_base.score(response, "{{ans:5}}").marked is None

@@ -62,8 +62,7 @@ def test_demo_prints_each_command_and_runs_it(demo: dict[str, Any]) -> None:
     typed = [line for line in done.stdout.splitlines() if line.startswith("$ ")]
     assert typed == [
         "$ swiftkit exam --model_type tiny-math --output_dir output",
-        "$ swiftkit sft --model_type tiny-math --lora_rank 8 --learning_rate 3e-3 --num_train_epochs 3 "
-        "--output_dir output",
+        "$ swiftkit sft --model_type tiny-math --output_dir output",
         "$ swiftkit exam --ckpt best --output_dir output",
         "$ swiftkit export --ckpt best --merge_lora --output_dir output",
         f"$ swiftkit exam --ckpt {merged} --output_dir output",
@@ -134,9 +133,9 @@ def test_best_loads_in_plain_peft_and_has_learned(demo: dict[str, Any]) -> None:
     from transformers import AutoModelForCausalLM
 
     run = demo["run"]
-    base = ROOT / "registry" / "tiny_math"
+    base = ROOT / "models" / "tiny-math"
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    batches = _batches(rows_of(run, "validation"), base, "chatml", 16)
+    batches = _batches(rows_of(run, "validation"), base, "qwen2_5", 16)
     before = _mean_loss(model, batches)
     tuned = PeftModel.from_pretrained(model, run.path / "best").eval()
     after = _mean_loss(tuned, batches)
@@ -195,11 +194,11 @@ def test_the_record_tells_what_was_done(demo: dict[str, Any]) -> None:
     content = run.declared()
     record = content["record"]
     assert record["state"] == "finished" == runs.state(run)
-    assert record["rows"]["read"] == 1500
+    assert record["rows"]["read"] == 1000
     assert len(rows_of(run, "train")) == record["rows"]["train"]
     assert len(rows_of(run, "validation")) == record["rows"]["validation"]
     assert record["versions"]["ms-swift"].startswith("4.6")
-    assert record["sha256"]["model.safetensors"] == runs.sha256(ROOT / "registry" / "tiny_math" / "model.safetensors")
+    assert record["sha256"]["model.safetensors"] == runs.sha256(ROOT / "models" / "tiny-math" / "model.safetensors")
     assert record["memory"]["process"] > 100 << 20
     (trainer,) = [event for event in series(run, "phase") if event["name"] == "trainer"]
     assert trainer["trainable"] == record["trainable"], "what was announced is what PEFT trains"
@@ -285,10 +284,10 @@ def test_losses_are_those_of_a_plain_loop(gsm8k: runs.Run) -> None:
 
     config = gsm8k.declared()["config"]
     steps, micro, accumulated = 8, 4, 2
-    base = ROOT / "registry" / "tiny_math"
+    base = ROOT / "models" / "tiny-math"
     rows = rows_of(gsm8k, "train")
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(config["seed"])).tolist()
-    batches = _batches([rows[i] for i in order[: steps * micro * accumulated]], base, "chatml", micro)
+    batches = _batches([rows[i] for i in order[: steps * micro * accumulated]], base, "qwen2_5", micro)
     torch.manual_seed(config["seed"])
     model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     lora = LoraConfig(
@@ -351,7 +350,7 @@ def test_the_courses_data_trains_on_the_embedded_model(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     run = the_run(tmp_path / "output")
     accounted(run, [data])
-    assert all("system" not in chat.load("chatml").render(row["messages"]) for row in rows_of(run, "train")[:50])
+    assert all("system" not in chat.load("qwen2_5").render(row["messages"]) for row in rows_of(run, "train")[:50])
 
 
 # --- the classic tutorial ------------------------------------------------------------------------------------------

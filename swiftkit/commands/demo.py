@@ -25,10 +25,9 @@ examples:
 def commands(output: str) -> list[Callable[[], list[str]]]:
     """What the demo runs, each made when its turn comes: the last one needs a path that an earlier one has made."""
     where = ["--output_dir", output]
-    settings = ["--lora_rank", "8", "--learning_rate", "3e-3", "--num_train_epochs", "3"]
     return [
         lambda: ["exam", "--model_type", MODEL, *where],
-        lambda: ["sft", "--model_type", MODEL, *settings, *where],
+        lambda: ["sft", "--model_type", MODEL, *where],
         lambda: ["exam", "--ckpt", "best", *where],
         lambda: ["export", "--ckpt", "best", "--merge_lora", *where],
         lambda: ["exam", "--ckpt", str(_merged(_run(output))), *where],

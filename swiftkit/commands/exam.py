@@ -30,6 +30,7 @@ examples:
 A reference answer holds its value as <<ans:78>> or {{ans:78}}, or ends with `#### 78`; docs/exam.md has the rule."""
 BELOW = 3  # exit code: the mark is under --fail_under
 SHOWN = 20  # wrong answers in the terminal's table; the report has all
+TYPES = 24  # types of question that are listed with their marks
 
 
 def run(given: Given, problems: Problems) -> int:
@@ -119,6 +120,12 @@ def _end(text: str, width: int) -> str:
     return whole if len(whole) <= width else "…" + whole[-width + 1 :]
 
 
+def _types(done: Done) -> dict[str, dict[str, float]]:
+    """Mark and count by type; empty where that would be a list rather than a summary."""
+    told: dict[str, dict[str, float]] = done.told.get("types", {})
+    return told if len(told) <= TYPES else {}
+
+
 def _marks(after: Done, before: Done | None) -> str:
     """The mark and its parts, before and after side by side where both are known."""
     columns = [done for done in (before, after) if done]
@@ -131,6 +138,13 @@ def _marks(after: Done, before: Done | None) -> str:
         if any(values) or name in ("right", "wrong", "cut"):
             said = "cut at the token limit" if name == "cut" else name
             rows.append([said, *map(str, values)])
+    for name, said in (("stated", "right answer, marked or not"), ("marked", "answer in a marker")):
+        values = [getattr(done.mark, name) for done in columns]
+        if None not in values:
+            rows.append([said, *map(str, values)])
+    for name, part in _types(after).items():
+        of = [_types(done).get(name, {}).get("mark") for done in columns]
+        rows.append([f"{name} ({part['count']})", *("" if mark is None else f"{mark:.1f}" for mark in of)])
     lines = table([f"{after.mark.questions} questions", *(done.told["checkpoint"] for done in columns)], rows)
     if before:
         changed = marks.compared(before.scores, after.scores)

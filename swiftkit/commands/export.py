@@ -1,4 +1,4 @@
-"""`swiftkit export`: merge an adapter into a copy of its base model."""
+"""`swiftkit export`: a folder to serve: an adapter merged into a copy of its base, or a model trained in full."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def run(given: Given, problems: Problems) -> int:
     """Export; returns the exit code."""
     problems.raise_any()
     config = build(ExportConfig, given)
-    if not config.merge_lora:
-        raise SwiftkitError("nothing to do: say what to make of the checkpoint", "--merge_lora merges it")
     checkpoint = checkpoints.find(config)
-    if checkpoint.adapter is None:
+    if checkpoint.kind == "adapter" and not config.merge_lora:
+        raise SwiftkitError("nothing to do: say what to make of the adapter", "--merge_lora merges it")
+    if checkpoint.kind not in ("adapter", "full"):
         what = "is merged already" if checkpoint.kind == "merged" else "is a whole model, without an adapter"
         raise SwiftkitError(f"{checkpoint.folder.path} {what}", "name a run or a checkpoint-N with --ckpt")
     checkpoints.same_base(checkpoint)
@@ -42,18 +42,19 @@ def run(given: Given, problems: Problems) -> int:
     if checkpoint.run is None:
         logger.warning("note: this adapter belongs to no run here, so a --system of its training is not known")
     made = merging.merge(checkpoint, target, dtype, overwrite=config.overwrite)
-    logger.info("merged" if made else "already done: the same adapter, base and settings")
+    what = "merged" if checkpoint.adapter else "written"
+    logger.info("%s", what if made else "already done: the same checkpoint and settings")
     print(json.dumps({"merged": str(target), "made": made, "dtype": dtype}) if config.json_ else target)
     return 0
 
 
 def _target(config: ExportConfig, checkpoint: Checkpoint) -> Path:
-    assert checkpoint.adapter
     if config.export_dir:
         return paths.typed(config.export_dir, "--export_dir")
-    home = checkpoint.run.path if checkpoint.run else checkpoint.adapter.path.parent
+    trained = checkpoint.adapter.path if checkpoint.adapter else checkpoint.folder.path
+    home = checkpoint.run.path if checkpoint.run else trained.parent
     # Not checkpoint-…: ms-swift's rotation would take it for one of its own.
-    return home / f"merged-{checkpoint.adapter.path.name if checkpoint.step is None else checkpoint.step}"
+    return home / f"merged-{trained.name if checkpoint.step is None else checkpoint.step}"
 
 
 def _dtype(config: ExportConfig, checkpoint: Checkpoint) -> str:

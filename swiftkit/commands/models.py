@@ -62,7 +62,7 @@ def size(parameters: float) -> str:
 
 
 def _show(name: str, family: models.Family, entry: models.Entry, config: ModelsConfig) -> int:
-    folder = models.folder_of(family, entry)
+    folder = models.folder_of(entry)
     if folder:
         found = lora.layers(weights.inspect(folder, family, trust_remote_code=False).tensors)
     else:

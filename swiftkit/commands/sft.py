@@ -65,7 +65,8 @@ def run(given: Given, problems: Problems) -> int:
     told |= record.ended(folder, outcome, time.time() - began)
     record.save(folder, made, told)
     if outcome.step:
-        title = f"{folder.name}, rank {made.config.lora_rank}, learning rate {made.config.learning_rate:g}"
+        what = "full" if made.config.sft_type == "full" else f"rank {made.config.lora_rank}"
+        title = f"{folder.name}, {what}, learning rate {made.config.learning_rate:g}"
         curves.save(curves.curves(events.lived(events.read(folder.events))), title, folder.path / "curves.png")
     if told["trainable"] != made.trainable:
         logger.warning(
@@ -77,15 +78,13 @@ def run(given: Given, problems: Problems) -> int:
 def described(made: Plan) -> list[str]:
     """What was decided, in the lines that a person reads before the training."""
     config, rows, family = made.config, made.rows, made.wanted.family
-    share = made.trainable / (made.folder.parameters + made.trainable)
     average = rows.tokens / len(rows.train)
     lines = [
         f"model: {made.wanted.name} (family {family.name}, {made.folder.parameters / 1e6:,.1f} M parameters) "
         f"in {made.folder.path}",
         f"data: {', '.join(config.dataset)}: {rows.account}",
         f"tokens: {average:,.0f} a training row, {rows.longest:,} in the longest; template {family.template}",
-        f"adapter: LoRA of rank {config.lora_rank} on {', '.join(config.lora_target_modules)}: "
-        f"{made.trainable:,} trainable parameters ({share:.2%})",
+        _trained(made),
         f"plan: {made.steps:,} steps of {made.rows_per_step} rows, "
         f"{'evaluation' if rows.validation else 'checkpoint'} every {config.eval_steps}; "
         f"{made.dtype} on {hardware.device().kind}: {made.dtype_why}"
@@ -95,6 +94,17 @@ def described(made: Plan) -> list[str]:
         own = " ".join(f"--{key} {value}" for key, value in made.defaults.items())
         lines.append(f"settings of {made.wanted.name} from the registry: {own}")
     return lines + [f"note: {note}" for note in made.notes]
+
+
+def _trained(made: Plan) -> str:
+    config = made.config
+    if config.sft_type == "full":
+        return f"full fine-tuning: all {made.trainable:,} parameters, kept in fp32"
+    share = made.trainable / (made.folder.parameters + made.trainable)
+    return (
+        f"adapter: LoRA of rank {config.lora_rank} on {', '.join(config.lora_target_modules)}: "
+        f"{made.trainable:,} trainable parameters ({share:.2%})"
+    )
 
 
 def arguments(made: Plan, run: Path) -> list[str]:

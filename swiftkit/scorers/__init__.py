@@ -20,11 +20,15 @@ class Score:
         credit: 0, 0.5 or 1.
         reason: a short phrase for a person, such as `right`, `another value: 45`, `no marker`.
         read: what was read from the response as its answers.
+        marked: whether the answers stand in markers; None where the rule has none.
+        stated: whether the right answer is stated, in its marker or (without one) as the last number; None as above.
     """
 
     credit: float
     reason: str
     read: tuple[str, ...] = ()
+    marked: bool | None = None
+    stated: bool | None = None
 
 
 class Scorer(Protocol):

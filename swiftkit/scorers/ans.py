@@ -6,6 +6,8 @@ the last number that it states equals the reference; else 0. What only repeats t
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from swiftkit import markers, values
 from swiftkit.scorers import Score
 
@@ -31,6 +33,13 @@ def score(response: str, reference: str, *, question: str = "", cut: bool = Fals
     wanted = markers.references(reference)
     own = markers.own(response, question)
     read = tuple(own.markers[: len(wanted)])
+    marked = _marked(own, read, wanted, response, cut, tolerance)
+    return replace(marked, marked=len(read) == len(wanted), stated=marked.credit > 0)
+
+
+def _marked(
+    own: markers.Own, read: tuple[str, ...], wanted: list[str], response: str, cut: bool, tolerance: float
+) -> Score:
     if len(read) == len(wanted):
         wrong = [values.compare(given, want, tolerance) for given, want in zip(read, wanted, strict=True)]
         return _verdict(wrong, read)

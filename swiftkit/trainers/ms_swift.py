@@ -38,6 +38,7 @@ FIXED: dict[str, Any] = {
     "dataloader_num_workers": 0,
     "dataloader_pin_memory": False,
 }
+DTYPES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
 
 
 def arguments(
@@ -59,13 +60,10 @@ def arguments(
         "model_type": family.swift.model_type,
         "cached_dataset": str(run / ".cache" / "train"),
         "tuner_type": config.sft_type,
-        "torch_dtype": {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}[dtype],
+        # Weights that are trained are kept in fp32, else steps smaller than their last digit are lost.
+        "torch_dtype": "float32" if config.sft_type == "full" else DTYPES[dtype],
         "bf16": dtype == "bf16",
         "fp16": dtype == "fp16",
-        "lora_rank": config.lora_rank,
-        "lora_alpha": config.lora_alpha,
-        "lora_dropout": config.lora_dropout,
-        "target_modules": config.lora_target_modules,
         "learning_rate": config.learning_rate,
         "num_train_epochs": config.num_train_epochs,
         "per_device_train_batch_size": config.batch_size,
@@ -81,6 +79,13 @@ def arguments(
         "save_steps": config.eval_steps,
         "eval_strategy": "steps" if validates else "no",
     }
+    if config.sft_type == "lora":
+        options |= {
+            "lora_rank": config.lora_rank,
+            "lora_alpha": config.lora_alpha,
+            "lora_dropout": config.lora_dropout,
+            "target_modules": config.lora_target_modules,
+        }
     if validates:
         options |= {"cached_val_dataset": str(run / ".cache" / "validation"), "eval_steps": config.eval_steps}
     if config.max_steps is not None:

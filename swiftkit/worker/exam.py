@@ -81,7 +81,9 @@ class Asked:
                     cut=answer.end == LIMIT,
                     tolerance=self.job.tolerance,
                 )
-                scored = Scored(number, float(given.credit), given.reason, tuple(given.read))
+                scored = Scored(
+                    number, float(given.credit), given.reason, tuple(given.read), given.marked, given.stated
+                )
             except Exception:
                 self._blame(question)
                 raise

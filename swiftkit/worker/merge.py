@@ -1,5 +1,7 @@
 """`python -m swiftkit.worker.merge JOB.json`: fold a LoRA adapter into copies of its base model's weight files.
 
+Without an adapter the copies are the model itself, in the precision that was asked for.
+
 File by file and tensor by tensor: W + scale * B A, computed in fp32. So the merged folder has the same files, names and
 order as the base, and memory is needed for one file at a time.
 """
@@ -21,9 +23,12 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 class Merger:
-    """An adapter, ready to be folded in."""
+    """An adapter, ready to be folded in; None is one that changes nothing."""
 
-    def __init__(self, adapter: Path) -> None:
+    def __init__(self, adapter: Path | None) -> None:
+        self.modules: dict[str, dict[str, str]] = {}
+        if adapter is None:
+            return
         self.config = json.loads((adapter / adapters.CONFIG).read_text(encoding="utf-8"))
         with safe_open(adapter / adapters.WEIGHTS, "pt") as file:
             self.tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
@@ -52,12 +57,12 @@ class Merger:
         return magnitude[:, None] * whole / torch.linalg.norm(whole, dim=1, keepdim=True)
 
 
-def merge(base: list[Path], adapter: Path, target: Path, dtype: str) -> int:
+def merge(base: list[Path], adapter: Path | None, target: Path, dtype: str) -> int:
     """Write merged copies of the base's weight files into `target`; returns how many numbers they hold.
 
     Args:
         base: the base's safetensors files.
-        adapter: the adapter's folder.
+        adapter: the adapter's folder, if there is one.
         target: an existing folder.
         dtype: what floating point weights are stored in.
 
@@ -90,7 +95,8 @@ def _stored(tensor: torch.Tensor, name: str, dtype: torch.dtype) -> torch.Tensor
 def main(path: str) -> None:
     """Merge as `path` says."""
     job = json.loads(Path(path).read_text(encoding="utf-8"))
-    numbers = merge([Path(p) for p in job["base"]], Path(job["adapter"]), Path(job["target"]), job["dtype"])
+    adapter = Path(job["adapter"]) if job["adapter"] else None
+    numbers = merge([Path(p) for p in job["base"]], adapter, Path(job["target"]), job["dtype"])
     print(json.dumps({"parameters": numbers}))
 
 

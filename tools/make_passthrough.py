@@ -1,6 +1,6 @@
 """Write swiftkit/passthrough.json from tables of ms-swift's arguments.
 
-    python scripts/make_passthrough.py swift46_args.json v2_args.json
+    python tools/make_passthrough.py swift46_args.json v2_args.json
 
 Both tables are facts read off ms-swift: 4.6's arguments with default and type, and what became of 2.4.2's.
 """

@@ -8,12 +8,14 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from swiftkit import events
@@ -56,14 +58,14 @@ class Curves:
 
 
 def failed(c: Curves) -> bool:
-    """After the first step no training loss is below the first."""
-    return min(c.train[1:]) >= c.start
+    """After the warm-up (5 % of the steps) no training loss is below the first."""
+    return min(c.train[math.ceil(0.05 * len(c.train)) :]) >= c.start
 
 
 def underfitting(c: Curves) -> bool:
-    """Every validation loss is below the one before, and the training loss falls to the end, far from the bottom."""
-    falls = all(b < a for (_, a), (_, b) in zip(c.validation, c.validation[1:], strict=False))
-    return falls and c.part(0.66, 1) < c.part(0.33, 0.66) < c.part(0, 0.33)
+    """Every validation loss is below the one before, training falls, and more than half of the loss is left."""
+    falls = all(b < a for (_, a), (_, b) in pairwise(c.validation))
+    return falls and c.start / 2 < c.part(0.66, 1) < c.part(0, 0.33) and c.last > c.start / 2
 
 
 def overfitting(c: Curves) -> bool:

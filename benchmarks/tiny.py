@@ -65,7 +65,7 @@ def seeds(model: str, dataset: str = "math-sft") -> None:
                 "sft", "--model_type", model, "--dataset", dataset, "--seed", str(seed), folder=folder
             )
             exams = [swiftkit("exam", "--ckpt", "best", *s, folder=folder)[0] for s in ([], STRICT)]
-            kept = yaml.safe_load((Path(run["run"]) / "run.yaml").read_text(encoding="utf-8"))["record"]
+            kept = yaml.safe_load((folder / run["run"] / "run.yaml").read_text(encoding="utf-8"))["record"]
             memory = kept["memory"]["process"] / 1e9
             export = ["export", "--ckpt", "best", "--merge_lora", "--dtype", "fp32"]
             merged = swiftkit(*export, folder=folder)[0]["merged"]

@@ -240,7 +240,7 @@ class ExamConfig(CheckpointOptions):
 
 
 class ExportConfig(CheckpointOptions):
-    """Ship what was trained: merge the adapter into its base model."""
+    """Ship what was trained: merge the adapter into its base model, or write what was trained in full."""
 
     merge_lora: bool = flag(False, "Merge the adapter into a copy of its base model.", "What")
     export_dir: str | None = flag(

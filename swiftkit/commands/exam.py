@@ -120,12 +120,6 @@ def _end(text: str, width: int) -> str:
     return whole if len(whole) <= width else "…" + whole[-width + 1 :]
 
 
-def _types(done: Done) -> dict[str, dict[str, float]]:
-    """Mark and count by type; empty where that would be a list rather than a summary."""
-    told: dict[str, dict[str, float]] = done.told.get("types", {})
-    return told if len(told) <= TYPES else {}
-
-
 def _marks(after: Done, before: Done | None) -> str:
     """The mark and its parts, before and after side by side where both are known."""
     columns = [done for done in (before, after) if done]
@@ -142,11 +136,20 @@ def _marks(after: Done, before: Done | None) -> str:
         values = [getattr(done.mark, name) for done in columns]
         if None not in values:
             rows.append([said, *map(str, values)])
-    for name, part in _types(after).items():
-        of = [_types(done).get(name, {}).get("mark") for done in columns]
-        rows.append([f"{name} ({part['count']})", *("" if mark is None else f"{mark:.1f}" for mark in of)])
     lines = table([f"{after.mark.questions} questions", *(done.told["checkpoint"] for done in columns)], rows)
     if before:
         changed = marks.compared(before.scores, after.scores)
         lines += f"\n{changed['gained']} questions earn more than before, {changed['lost']} less"
-    return lines
+    return lines + _by_type(columns)
+
+
+def _by_type(columns: list[Done]) -> str:
+    """A mark for each type of question; nothing where that would be a list rather than a summary."""
+    told: list[dict[str, dict[str, float]]] = [done.told.get("types", {}) for done in columns]
+    if not 0 < len(told[-1]) <= TYPES:
+        return ""
+    rows = [
+        [name, str(part["count"]), *(f"{types[name]['mark']:.1f}" if name in types else "" for types in told)]
+        for name, part in told[-1].items()
+    ]
+    return "\n\n" + table(["type", "questions", *(done.told["checkpoint"] for done in columns)], rows)

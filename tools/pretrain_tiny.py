@@ -113,6 +113,12 @@ SYSTEMS = [
 ]
 GREETINGS = ["Hello!", "Hi", "Good morning", "Hi, who are you?", "Hello, what can you do?", "你好", "你是谁？"]
 REPLIES = ["Hello! Give me a word problem.", "Hi! I solve small word problems.", "你好！请给我一道数学题。"]
+# Latin with accents, Greek, Cyrillic, Devanagari, signs, kana, Chinese, Hangul, pictographs: so that hardly any byte of a
+# text is one that was never seen.
+SCRIPTS = [
+    (0xA1, 0x17F), (0x370, 0x3FF), (0x400, 0x4FF), (0x905, 0x939), (0x2010, 0x22FF), (0x3041, 0x30FF), (0x4E00, 0x9FFF),
+    (0xAC00, 0xD7A3), (0x1F300, 0x1F64F),
+]  # fmt: skip
 SHARES = {"known": 45, "arithmetic": 27, "chinese": 22, "talk": 6}
 
 
@@ -138,12 +144,16 @@ class Conversations:
                 return made
 
     def talk(self) -> list[dict[str, str]]:
-        """Other things than mathematics: greetings, and repeating words or signs, so that every byte has been seen."""
+        """Other things than mathematics: greetings, and repeating words, signs and letters of other scripts."""
         if self.r.random() < 0.15:
             asked = self.r.choice(GREETINGS)
             chinese = asked[0] == "你"
             return _turns(asked, self.r.choice(REPLIES[2:] if chinese else REPLIES[:2]))
-        if self.r.random() < 0.5:
+        kind = self.r.random()
+        if kind < 0.3:
+            first, last = self.r.choice(SCRIPTS)
+            word = "".join(chr(self.r.randint(first, last)) for _ in range(6))
+        elif kind < 0.6:
             word = "".join(self.r.choices(string.ascii_letters + string.digits + string.punctuation, k=8))
             if "<<" in word or "{{" in word:
                 word = word[::2]
@@ -413,7 +423,9 @@ def train(name: str, folder: Path, steps: int, stop: int | None = None) -> None:
                     weights=fingerprint(model),
                     solved=solved(model, tokenizer, family, 20),
                 )
-    save(model, tokenizer, family, folder)
+        save(model, tokenizer, family, folder)
+        shipped = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+        note(event="saved", file="model.safetensors", sha256=shipped)
     picture(log, folder.name)
 
 

@@ -4,7 +4,7 @@ A type is a function `(r, world) -> Problem`. It draws numbers, then says the sa
 sentences, order, names, things and units change, and now and then a number that has nothing to do with the question
 stands in between. Solutions are worked out line by line, in words and equations, and close with a sentence.
 
-No solution holds an answer marker; only `marked` of `datasets.py` writes one.
+No solution holds an answer marker; only `marked` of `make_datasets.py` writes one.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ DISTRACTORS = [
     "{n} is {k} years old.",
     "{m} lives at number {k}.",
     "There are {k} chairs in the room.",
-    "{m} also has {k} pens.",
+    "{m} owns {k} pens.",
     "It is {k} minutes past four.",
     "The bus there takes {k} minutes.",
     "It is {k} degrees outside.",
@@ -238,7 +238,7 @@ def share(r: random.Random, w: World) -> Problem:
     c, b = _table(r)
     first = w.one(
         "{a} {x} are shared equally by {b} {who}.", "{n} shares {a} {x} equally among {b} {who}.",
-        "{n} has {a} {x} and {b} {who}, and each of them gets the same number.",
+        "{n} has {a} {x} and shares them equally among {b} {who}.",
         "{b} {who} split {a} {x} evenly.",
     )  # fmt: skip
     ask = w.one("How many {x} does each one get?", "How many {x} are there for each?", "What is each one's share?")
@@ -257,7 +257,9 @@ def packs(r: random.Random, w: World) -> Problem:
         "{n} buys {a} {boxes} with {b} {x} each.", "{m} brings {a} {boxes} of {b} {x}.",
         "{a} {boxes} are delivered, and in each of them are {b} {x}.", "There are {a} {boxes}, each with {b} {x}.",
     )  # fmt: skip
-    ask = w.one("How many {x} is that altogether?", "How many {x} are there in all?", "What is the total?")
+    ask = w.one(
+        "How many {x} is that altogether?", "How many {x} are there in all?", "What is the total number of {x}?"
+    )
     one = w.said("{a} * {b} = {d}", "In the {boxes}: {a} * {b} = {d}", "{a} {boxes} of {b}: {a} * {b} = {d}")
     two = w.said("{d} + {c} = {e}", "With the others: {d} + {c} = {e}", "Add {c}: {d} + {c} = {e}")
     closing = w.said("That is {e} {x} altogether.", "The total is {e}.", "The answer is {e}.")
@@ -298,10 +300,10 @@ def fewer(r: random.Random, w: World) -> Problem:
     a = b + r.randint(2, 60) if less else r.randint(3, 80)
     first = w.one("{n} has {a} {x}.", "{n} collects {a} {x}.", "{n} picks up {a} {x}.")
     word = "fewer" if less else "more"
-    then = w.one(f"{{m}} has {{b}} {word} {{x}}.", f"{{m}} has {{b}} {{x}} {word} than {{n}}.")
+    then = w.one(f"{{m}} has {{b}} {{x}} {word} than {{n}}.", f"{{m}} has {{b}} {word} than that.")
     w.chosen.append(int(less))
     ask = w.one(
-        "How many {x} do they have together?", "How many {x} is that in total?", "How many do the two have in all?"
+        "How many {x} do they have together?", "How many {x} is that in total?", "How many {x} do the two have in all?"
     )
     sign, c = ("-", a - b) if less else ("+", a + b)
     one = w.said(f"{{a}} {sign} {{b}} = {{c}}", f"{{m}} has {{a}} {sign} {{b}} = {{c}}")
@@ -363,12 +365,12 @@ def rest(r: random.Random, w: World) -> Problem:
             ("book", "A book has {a} pages.", "{n} has read {b} of them", "{he} reads {c} a day", "days"),
             ("save", "A bike costs {A}.", "{n} has {B} already", "{he} saves {C} a week", "weeks"),
             ("walk", "A trail is {a} km long.", "{n} has walked {b} km", "{he} walks {c} km a day", "days"),
-            ("pack", "There are {a} {x} to be packed.", "{b} are packed already", "{n} packs {c} a minute", "minutes"),
+            ("pack", "{n} has to pack {a} {x}.", "{b} are packed already", "{he} packs {c} a minute", "minutes"),
             (
                 "tank",
-                "A tank holds {a} litres.",
-                "There are {b} litres in it",
-                "{c} litres flow in a minute",
+                "A tank for {a} litres is filled.",
+                "{b} litres are in it",
+                "{c} more flow in a minute",
                 "minutes",
             ),
             ("knit", "{n} knits a scarf of {a} rows.", "{b} rows are done", "{he} knits {c} rows an hour", "hours"),

@@ -12,7 +12,7 @@ NAMES = "小明 小红 小丽 小刚 小华 小芳 小军 小林 小燕 小强 �
 THINGS = "苹果/个 梨/个 铅笔/支 邮票/张 卡片/张 书/本 鸡蛋/个 气球/个 糖/颗 橘子/个 本子/本 照片/张".split()
 BOXES = ["盒", "箱", "袋", "包", "筐"]
 PEOPLE = ["小朋友", "同学", "学生", "孩子"]
-DISTRACTORS = ["{n}今年{k}岁。", "教室里有{k}把椅子。", "{m}还有{k}支钢笔。", "{m}家住{k}号。"]
+DISTRACTORS = ["{n}今年{k}岁。", "教室里有{k}把椅子。", "{m}家住{k}号。", "外面{k}度。", "学校有{k}扇窗户。"]
 
 
 class World:
@@ -34,10 +34,12 @@ class World:
     def problem(
         self, type: str, sentences: list[str], steps: list[str], closing: str, answer: int, **numbers: int
     ) -> Problem:
-        """Put sentences together, one time in five with a number in them that is not needed."""
+        """Put sentences together, one time in four with a number before or between them that is not needed."""
         said = list(sentences)
-        if self.r.random() < 0.2:
-            said.insert(self.r.randrange(len(said)), self.one(*DISTRACTORS))
+        if self.r.random() < 0.25:
+            # Not where a sentence goes on: behind a comma it would take the subject away from what follows.
+            places = [0, *(place for place in range(1, len(said)) if said[place - 1].endswith("。"))]
+            said.insert(self.r.choice(places), self.one(*DISTRACTORS))
         words = {**self.words, **numbers, "k": self.r.randint(6, 59)}
         text, *lines, last = (line.format(**words) for line in ["".join(said), *steps, closing])
         return Problem(type, text, tuple(lines), last, answer, f"{type}:{'.'.join(map(str, self.chosen))}")
@@ -58,7 +60,7 @@ def loss(r: random.Random, w: World) -> Problem:
     b = r.randint(2, 120)
     a = b + r.randint(2, 130)
     first = w.one("{n}有{a}{g}{x}，", "{n}带来了{a}{g}{x}，", "桌上有{a}{g}{x}，")
-    then = w.one("给了{m}{b}{g}。", "用掉了{b}{g}。", "{m}拿走了{b}{g}。")
+    then = w.one("给了{m}{b}{g}。", "送掉了{b}{g}。", "{m}拿走了{b}{g}。")
     ask = w.one("还剩多少{g}{x}？", "现在还有多少{g}？", "剩下多少{g}{x}？")
     closing = r.choice(["还剩{c}{g}{x}。", "答案是{c}。"])
     return w.problem("loss_zh", [first, then, ask], ["{a} - {b} = {c}"], closing, a - b, a=a, b=b, c=a - b)
@@ -108,7 +110,7 @@ def average(r: random.Random, w: World) -> Problem:
     first = w.one(
         "{n}三天分别得到{a}、{b}和{c}{g}{x}。",
         "三{box}分别有{a}、{b}和{c}{g}{x}。",
-        "{n}、{m}和老师各有{a}、{b}和{c}{g}{x}。",
+        "{n}、{m}和老师分别有{a}、{b}和{c}{g}{x}。",
     )
     ask = w.one("平均是多少{g}？", "平均数是多少？", "求平均数。")
     steps = ["{a} + {b} = {d}", "{d} + {c} = {e}", "{e} / 3 = {f}"]

@@ -113,8 +113,8 @@ SYSTEMS = [
 ]
 GREETINGS = ["Hello!", "Hi", "Good morning", "Hi, who are you?", "Hello, what can you do?", "你好", "你是谁？"]
 REPLIES = ["Hello! Give me a word problem.", "Hi! I solve small word problems.", "你好！请给我一道数学题。"]
-# Latin with accents, Greek, Cyrillic, Devanagari, signs, kana, Chinese, Hangul, pictographs: so that hardly any byte of a
-# text is one that was never seen.
+# Latin with accents, Greek, Cyrillic, Devanagari, signs, kana, Chinese, Hangul, pictographs: so that a text in them has
+# hardly a byte that was never seen.
 SCRIPTS = [
     (0xA1, 0x17F), (0x370, 0x3FF), (0x400, 0x4FF), (0x905, 0x939), (0x2010, 0x22FF), (0x3041, 0x30FF), (0x4E00, 0x9FFF),
     (0xAC00, 0xD7A3), (0x1F300, 0x1F64F),

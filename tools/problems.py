@@ -366,17 +366,11 @@ def rest(r: random.Random, w: World) -> Problem:
             ("save", "A bike costs {A}.", "{n} has {B} already", "{he} saves {C} a week", "weeks"),
             ("walk", "A trail is {a} km long.", "{n} has walked {b} km", "{he} walks {c} km a day", "days"),
             ("pack", "{n} has to pack {a} {x}.", "{b} are packed already", "{he} packs {c} a minute", "minutes"),
-            (
-                "tank",
-                "A tank for {a} litres is filled.",
-                "{b} litres are in it",
-                "{c} more flow in a minute",
-                "minutes",
-            ),
+            ("fill", "{n} fills a tank of {a} litres.", "{b} litres are in it", "{c} more flow in a minute", "minutes"),
             ("knit", "{n} knits a scarf of {a} rows.", "{b} rows are done", "{he} knits {c} rows an hour", "hours"),
         ]
     )
-    w.chosen.append(["book", "save", "walk", "pack", "tank", "knit"].index(who))
+    w.chosen.append(["book", "save", "walk", "pack", "fill", "knit"].index(who))
     middle = w.one(f"{did}, and {does} from now on.", f"{did}. From now on, {does}.", f"{did}, and {does}.")
     last = w.one(f"How many more {ask} does it take?", f"How many {ask} are still needed?", f"How many {ask} are left?")
     steps = ["{a} - {b} = {d}", "{d} / {c} = {q}"]

@@ -86,11 +86,10 @@ def still_falling(c: Curves) -> bool:
 
 
 def done(c: Curves) -> bool:
-    """In the last third validation changes by less than a twentieth of what it has lost, and does not rise by more."""
-    return (
-        abs(c.last - c.at(0.66)) < 0.05 * (c.validation[0][1] - c.lowest)
-        and c.last < c.lowest + 0.05 * c.validation[0][1]
-    )
+    """In the last third validation moves by less than a twentieth of what it has lost, and ends near its lowest."""
+    lost = c.validation[0][1] - c.lowest
+    late = [loss for step, loss in c.validation if step >= 0.66 * c.validation[-1][0]]
+    return lost > 0 and max(late) - min(late) < 0.05 * lost and c.last - c.lowest < 0.05 * lost
 
 
 CLAIMS: dict[str, Callable[[Curves], bool]] = {

@@ -35,9 +35,9 @@ def files(kind: str, suffix: str) -> dict[str, Path]:
 
 
 def folder(kind: str, name: str) -> Path:
-    """The folder `<kind>/<name>`; where there is none, the one that should be."""
+    """The model folder `<kind>/<name>`; where there is none, the one that should be."""
     candidates = [root / name for root in roots(kind)]
-    return next((path for path in candidates if path.is_dir()), candidates[-1])
+    return next((path for path in candidates if (path / "config.json").is_file()), candidates[-1])
 
 
 def _walk(kind: str, suffix: str) -> Iterator[Path]:

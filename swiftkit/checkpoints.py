@@ -34,6 +34,7 @@ class Checkpoint:
         step: optimizer steps behind it, where known.
         origin: of a merged model, what it was made of.
         full: whether all weights of `folder` were trained in the run.
+        before: of such a one, the model that it began as, where that is still here.
     """
 
     label: str
@@ -44,6 +45,12 @@ class Checkpoint:
     step: int | None = None
     origin: dict[str, Any] | None = None
     full: bool = False
+    before: weights.Folder | None = None
+
+    @property
+    def beside(self) -> weights.Folder:
+        """Whose tokenizer, licence and configs belong to the weights: the base's, where it is known."""
+        return self.before or self.folder
 
     @property
     def kind(self) -> str:
@@ -192,13 +199,24 @@ def _origins(origin: dict[str, Any], path: Path) -> models.Wanted | None:
 def _trained(options: CheckpointOptions, path: Path, label: str, run: Run | None, step: int | None) -> Checkpoint:
     """What ms-swift has saved: an adapter on its base, or a whole model."""
     if run and run.declared()["config"].get("sft_type") == "full":
-        base = _model(options, run)
-        folder = weights.inspect(path, base.wanted.family, trust_remote_code=options.trust_remote_code)
-        return Checkpoint(label, replace(base.wanted, folder=path), folder, run=run, step=step, full=True)
+        return _full(options, path, label, run, step)
     adapter = adapters.inspect(path)
     base = _model(options, run, adapter)
     adapters.check(adapter, base.folder.path, base.folder.tensors)
     return Checkpoint(label, base.wanted, base.folder, adapter, run, step)
+
+
+def _full(options: CheckpointOptions, path: Path, label: str, run: Run, step: int | None) -> Checkpoint:
+    """A model that was trained in full; it stands alone, wherever its base is now."""
+    declared = run.declared()
+    family = models.families().get(str(declared["record"].get("model", {}).get("family")))
+    if family is None:
+        raise SwiftkitError(f"{run.config} names no family of the registry", "name the model with --model_id_or_path")
+    name = str(declared["config"].get("model_type") or run.path.parent.name)
+    wanted = models.Wanted(name, family, family.models.get(name), path)
+    folder = weights.inspect(path, family, trust_remote_code=options.trust_remote_code)
+    before = base(Checkpoint(label, wanted, folder, run=run, full=True), options)
+    return Checkpoint(label, wanted, folder, run=run, step=step, full=True, before=before.folder if before else None)
 
 
 def _model(options: CheckpointOptions, run: Run | None, adapter: Adapter | None = None) -> Checkpoint:
@@ -253,21 +271,19 @@ def base(checkpoint: Checkpoint, options: CheckpointOptions) -> Checkpoint | Non
     """The base model behind a checkpoint, for a comparison; None for a base itself, or where it is not here."""
     if checkpoint.adapter:
         return Checkpoint("base", checkpoint.wanted, checkpoint.folder, run=checkpoint.run)
-    if checkpoint.full:
-        try:
-            found = _model(options, checkpoint.run)
-            same_base(found)
-        except SwiftkitError:
-            return None
-        return found
-    if checkpoint.origin is None:
+    if checkpoint.full and checkpoint.run:
+        record = checkpoint.run.declared()["record"]
+        path = record.get("model", {}).get("folder")
+        hashes = {f"model/{name}": digest for name, digest in record.get("sha256", {}).items()}
+    elif checkpoint.origin:
+        path, hashes = checkpoint.origin.get("base"), checkpoint.origin.get("base_sha256") or {}
+        hashes = hashes or checkpoint.origin.get("sha256") or {}  # an export of before there was another key
+    else:
         return None
-    path = Path(str(checkpoint.origin.get("base")))
     try:
-        wanted = replace(checkpoint.wanted, folder=path)
-        folder = weights.inspect(path, wanted.family, trust_remote_code=options.trust_remote_code)
+        wanted = replace(checkpoint.wanted, folder=Path(str(path)))
+        folder = weights.inspect(Path(str(path)), wanted.family, trust_remote_code=options.trust_remote_code)
     except SwiftkitError:
         return None
     found = Checkpoint("base", wanted, folder, run=checkpoint.run)
-    merged = checkpoint.origin.get("sha256") or {}
-    return found if all(merged.get(name) == digest for name, digest in found.hashes.items()) else None
+    return found if all(hashes.get(name) == digest for name, digest in found.hashes.items()) else None

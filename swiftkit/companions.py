@@ -20,11 +20,11 @@ _GENERATION = re.compile(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}")
 
 def write(checkpoint: Checkpoint, folder: Path, dtype: str) -> None:
     """Fill `folder` with everything but the weights and their index; these are stored in `dtype`."""
-    for path in copied(checkpoint.folder.path):
+    for path in copied(checkpoint.beside.path):
         shutil.copyfile(path, folder / path.name)
     template = chat_template(checkpoint.wanted.family.template, checkpoint.config.get("system"))
     (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
-    _config(checkpoint.folder.config, folder, dtype)
+    _config(checkpoint.beside.config, folder, dtype)
     _tokenizer_config(folder, template)
     _generation_config(checkpoint, folder)
 
@@ -51,7 +51,8 @@ def chat_template(name: str, system: str | None) -> str:
 
 
 def _config(base: dict[str, Any], folder: Path, dtype: str) -> None:
-    config = {key: value for key, value in base.items() if key != "auto_map"}  # its code stays behind
+    # Code stays behind, and a trainer's `use_cache: false`, which is not meant for a server.
+    config = {key: value for key, value in base.items() if key not in ("auto_map", "use_cache") or value is True}
     config["torch_dtype" if "torch_dtype" in base else "dtype"] = LONG[dtype]
     write_json(folder / "config.json", config)
 
@@ -70,7 +71,7 @@ def _tokenizer_config(folder: Path, template: str) -> None:
 
 def _generation_config(checkpoint: Checkpoint, folder: Path) -> None:
     """The base's, with every token that ends an answer; the learned one first."""
-    file = checkpoint.folder.path / GENERATION
+    file = checkpoint.beside.path / GENERATION
     content = models.read_object(file) if file.is_file() else {}
     content.pop("_from_model_config", None)  # with it, transformers may put the config's single stop token back
     tokenizer = tokenization.load(checkpoint.folder.path, as_it_stands=checkpoint.wanted.embedded)

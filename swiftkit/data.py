@@ -127,7 +127,7 @@ def recognise(row: dict[str, Any], place: str) -> str:
         )
     if {"chosen", "rejected"} <= set(row):
         raise SwiftkitError(
-            f"{place}: these are preference pairs (chosen, rejected), which are not for sft",
+            f"{place}: these are preference pairs (chosen, rejected); here every question has one answer",
             "to learn the chosen answers alone, write them as `messages`",
         )
     known = "; ".join(f"{name} ({', '.join(columns)})" for name, columns in sorted(formats.items()) if columns)
@@ -145,7 +145,8 @@ def _example(messages: list[Message], row: dict[str, Any], place: str, system: s
     if system is not None and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": system}, *messages]
     named = row.get(TYPE)
-    return Example(tuple(messages), place, type=named if isinstance(named, str) and named.strip() else None)
+    kind = str(named).strip() if isinstance(named, str | int) else ""
+    return Example(tuple(messages), place, type=kind or None)
 
 
 def check(messages: Sequence[Message]) -> None:

@@ -220,7 +220,8 @@ def build(config: type[C], given: Given, defaults: dict[str, Any] | None = None)
         SwiftkitError: every value of a wrong type or range, named by the flag or the file's key.
     """
     try:
-        return config(**{**(defaults or {}), **given.values})
+        unsaid = {key: value for key, value in (defaults or {}).items() if given.values.get(key) is None}
+        return config(**{**given.values, **unsaid})
     except ValidationError as error:
         problems = Problems()
         for item in error.errors():

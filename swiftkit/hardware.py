@@ -137,8 +137,8 @@ def training_memory(
 
     Args:
         config: the model's config.json.
-        parameters: numbers in the base model.
-        trainable: numbers in the adapter; weight, gradient and two moments of Adam in fp32, 16 bytes each.
+        parameters: numbers in the model as it is computed with.
+        trainable: numbers that are trained; weight, gradient and two moments of Adam in fp32, 16 bytes each.
         tokens: tokens of a padded batch.
         dtype: precision of the base model and the activations.
 
@@ -173,7 +173,7 @@ def answering_rows(config: Mapping[str, Any], parameters: int, tokens: int, dtyp
 def run_bytes(trainable: int, tokenizer: int, data: int) -> int:
     """Disk that a run needs, in bytes: three checkpoints (last, best, the one being written) and a copy of the best.
 
-    A checkpoint is the adapter (4 bytes a number), two moments of Adam (8) and the tokenizer's files; two copies of
+    A checkpoint is what is trained (4 bytes a number), two moments of Adam (8) and the tokenizer's files; two copies of
     the best exist for a moment. `data` is the size of the rows, which the run keeps.
     """
     megabyte = 1 << 20

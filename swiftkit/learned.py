@@ -28,7 +28,7 @@ def rows(run: Run | None, part: str = "train") -> list[Example]:
             try:
                 row = json.loads(line)
                 if "messages" in row:
-                    found.append(Example(tuple(row["messages"]), row["source"]))
+                    found.append(Example(tuple(row["messages"]), row["source"], type=row.get("type")))
             except (ValueError, TypeError, KeyError) as error:
                 raise SwiftkitError(f"{path}:{number} is broken: {error}", "the run's folder was changed") from error
     return found

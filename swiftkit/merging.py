@@ -68,7 +68,7 @@ def merge(checkpoint: Checkpoint, target: Path, dtype: str, *, overwrite: bool) 
 
 def _make(checkpoint: Checkpoint, target: Path, dtype: str, key: str) -> None:
     """Make the folder under another name and give it its own when it is whole."""
-    tokenizer = sum(path.stat().st_size for path in companions.copied(checkpoint.folder.path))
+    tokenizer = sum(path.stat().st_size for path in companions.copied(checkpoint.beside.path))
     size = checkpoint.folder.parameters * WIDTHS[dtype] + tokenizer + (1 << 20)
     hardware.need_disk(target, size, flag="--export_dir", what="the exported model")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,7 @@ def _not_over(checkpoint: Checkpoint, target: Path) -> None:
     """
     trained = checkpoint.adapter.path if checkpoint.adapter else checkpoint.folder.path
     kept = {
-        "the base model": checkpoint.folder.path,
+        "the base model": checkpoint.before.path if checkpoint.before else checkpoint.folder.path,
         "the adapter" if checkpoint.adapter else "the trained model": trained,
         "the run": checkpoint.run.path if checkpoint.run else trained,
         "the working directory": Path.cwd(),
@@ -124,7 +124,7 @@ def _empty(target: Path) -> bool:
 
 
 def _key(checkpoint: Checkpoint, dtype: str) -> str:
-    folder = checkpoint.folder.path
+    folder = checkpoint.beside.path
     copied = {
         path.name: runs.sha256(path)
         for path in (*companions.copied(folder), folder / companions.GENERATION)
@@ -160,12 +160,13 @@ def _fill(checkpoint: Checkpoint, folder: Path, dtype: str, key: str) -> None:
     _weights(checkpoint, folder, dtype)
     companions.write(checkpoint, folder, dtype)
     files = sorted(path for path in folder.iterdir() if path.is_file())
-    config = checkpoint.config
+    config, base = checkpoint.config, checkpoint.folder if checkpoint.adapter else checkpoint.before
     origin = {
         "checkpoint": checkpoint.label,
         "run": str(checkpoint.run.path.resolve()) if checkpoint.run else None,
         "step": checkpoint.step,
-        "base": str(checkpoint.folder.path.resolve()) if checkpoint.adapter else None,
+        "base": str(base.path.resolve()) if base else None,
+        "base_sha256": Checkpoint("base", checkpoint.wanted, base).hashes if base else {},
         "dtype": dtype,
         "family": checkpoint.wanted.family.name,
         "config": {name: config[name] for name in ("model_type", "dataset", "system", "instruct") if config.get(name)}
@@ -204,7 +205,7 @@ def _weights(checkpoint: Checkpoint, folder: Path, dtype: str) -> None:
         code = INTERRUPTED if ended.signal == signal.SIGINT else TERMINATED
         raise SwiftkitError("interrupted: nothing was exported", exit_code=code)
     if ended.returncode:
-        raise SwiftkitError(f"merging failed: {said}", exit_code=FAILED)
+        raise SwiftkitError(f"the export failed: {said}", exit_code=FAILED)
     if (base / INDEX).is_file():
         index = models.read_object(base / INDEX)
         size = checkpoint.folder.parameters * WIDTHS[dtype]

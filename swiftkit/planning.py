@@ -62,7 +62,7 @@ class Plan:
     def trainable(self) -> int:
         """Numbers that are trained: the adapter's, or all."""
         if self.config.sft_type == "full":
-            return self.folder.parameters
+            return self.folder.parameters - self.folder.tied
         return lora.trainable(self.layers, self.config.lora_rank)
 
     @property
@@ -86,7 +86,7 @@ def plan(given: Given, problems: Problems) -> Plan:
     defaults = dict(wanted.entry.defaults) if wanted and wanted.entry else {}
     if given.values.get("sft_type") == "full":
         defaults.pop("learning_rate", None)  # it suits an adapter
-    defaults = {key: value for key, value in defaults.items() if key not in given.values}
+    defaults = {key: value for key, value in defaults.items() if given.values.get(key) is None}
     with problems.collect():
         config = build(SftConfig, given, defaults)
     asked = config or sound_part(SftConfig, given)
@@ -107,13 +107,15 @@ def plan(given: Given, problems: Problems) -> Plan:
             chosen = lora.chosen(lora.layers(folder.tensors), targets)
     problems.raise_any()
     assert config and wanted and folder
-    resolved = {
+    resolved: dict[str, Any] = {
         "dataset": datasets,
-        "lora_target_modules": config.lora_target_modules or wanted.family.lora_targets,
         "learning_rate": config.learning_rate or LEARNING_RATE[config.sft_type],
     }
-    unused = [f"--{name}" for name in given.values if name.startswith("lora_")] if config.sft_type == "full" else []
-    notes = [f"all weights are trained, so this is not used: {' '.join(unused)}"] if unused else []
+    notes = []
+    if config.sft_type == "lora":
+        resolved["lora_target_modules"] = config.lora_target_modules or wanted.family.lora_targets
+    elif unused := [o for name, o in given.origin.items() if name.startswith("lora_") and o.startswith("--")]:
+        notes.append(f"all weights are trained, so this is not used: {' '.join(unused)}")
     config = config.model_copy(update=resolved)
     return _finish(config, wanted, folder, (train, validation, files + more), chosen, defaults, notes)
 
@@ -182,8 +184,10 @@ def _finish(
     made = Plan(
         config.model_copy(update=resolved), wanted, folder, rows, chosen, dtype, why, steps, stop, defaults, notes
     )
+    # What is trained in full in fp32 is there once; in bf16 a copy of it is what is computed with.
+    fixed = 0 if (config.sft_type, dtype) == ("full", "fp32") else folder.parameters
     plain, checkpointed = hardware.training_memory(
-        folder.config, folder.parameters, made.trainable, config.batch_size * rows.longest, dtype
+        folder.config, fixed, made.trainable, config.batch_size * rows.longest, dtype
     )
     free = hardware.device().memory
     if config.gradient_checkpointing is None:

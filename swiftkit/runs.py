@@ -20,7 +20,10 @@ from swiftkit.errors import SwiftkitError, unknown
 
 _VERSION = re.compile(r"v(\d+)-\d{8}-\d{6}$")
 # What only a resumed training needs. `best` is for use, and these are most of a checkpoint's bytes, or pickles.
-_TRAINING_STATE = ("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "training_args.bin")
+_TRAINING_STATE = (
+    *("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "training_args.bin"),
+    *("global_step*", "latest", "zero_to_fp32.py"),  # DeepSpeed's
+)
 
 
 @dataclass(frozen=True)

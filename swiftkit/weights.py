@@ -30,6 +30,11 @@ class Folder:
         """How many numbers the weights are."""
         return sum(_product(shape) for shape in self.tensors.values())
 
+    @property
+    def tied(self) -> int:
+        """How many of them are stored twice: an output head that is the embedding."""
+        return _product(self.tensors.get("lm_head.weight", [0])) if self.config.get("tie_word_embeddings") else 0
+
 
 def _product(shape: list[int]) -> int:
     product = 1

@@ -237,6 +237,50 @@ def course_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("course"), "qwen2_5", corpus=corpus, vocabulary=4000)
 
 
+def the_run(output: Path) -> Any:
+    """The only run under a folder."""
+    from swiftkit import runs
+
+    (found,) = runs.listed(output)
+    return found
+
+
+def rows_of(run: Any, part: str) -> list[dict[str, Any]]:
+    """Rows that a run has kept."""
+    content = (run.path / "data" / f"{part}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in content.split("\n") if line]
+
+
+def series(run: Any, kind: str) -> list[dict[str, Any]]:
+    """A run's events of one kind."""
+    from swiftkit import events
+
+    return [event for event in events.read(run.events) if event["event"] == kind]
+
+
+def batches(rows: list[dict[str, Any]], base: Path, template: str, size: int) -> list[dict[str, Any]]:
+    """Padded batches of a run's rows, as a plain loop wants them."""
+    import torch
+
+    from swiftkit import chat, tokenization
+
+    tokenizer = tokenization.load(base, as_it_stands=True)
+    encoded = list(chat.encode([row["messages"] for row in rows], chat.load(template), tokenizer))
+    made = []
+    for start in range(0, len(encoded), size):
+        part = encoded[start : start + size]
+        width = max(len(e.ids) for e in part)
+        pad = [[0] * (width - len(e.ids)) for e in part]
+        made.append(
+            {
+                "input_ids": torch.tensor([e.ids + p for e, p in zip(part, pad, strict=True)]),
+                "attention_mask": torch.tensor([[1] * len(e.ids) + p for e, p in zip(part, pad, strict=True)]),
+                "labels": torch.tensor([e.labels + [-100] * len(p) for e, p in zip(part, pad, strict=True)]),
+            }
+        )
+    return made
+
+
 @pytest.fixture
 def further_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A second family with Llama's architecture, added as a user adds one: a file under $SWIFTKIT_HOME."""

@@ -78,7 +78,7 @@ def test_result_on_stdout_and_the_rest_on_stderr(tmp_path: Path) -> None:
     done = swiftkit("sft", "--model_type", "tiny-math", "--dataset", str(path), "--dry_run", "--json")
     told = json.loads(done.stdout)
     assert told["rows"] == {"read": 40, "not_sampled": 0, "too_long": 0, "train": 32, "validation": 8}
-    assert told["steps"] == 2
+    assert told["steps"] == 6
     assert "model: tiny-math" in done.stderr
     assert not (tmp_path / "output").exists()
 
@@ -141,7 +141,7 @@ def test_live_line_on_a_terminal_and_plain_lines_elsewhere(terminal: bool, tmp_p
     else:
         done = subprocess.run(words, capture_output=True, text=True)
         assert "\x1b" not in done.stderr + done.stdout
-        assert "step 1/3, loss" in done.stderr
+        assert "step 1/9, loss" in done.stderr
         assert "validation loss" in done.stderr
 
 

@@ -179,6 +179,9 @@ def test_second_export_is_already_done(family_folder: Any, adapter: Path) -> Non
     base = family_folder("qwen2_5")
     first = export(base, adapter, "--export_dir", "merged")
     before = {p.name: p.stat().st_mtime_ns for p in Path("merged").iterdir()}
+    nothing = swiftkit("export", "--ckpt", str(adapter), "--model_id_or_path", str(base))
+    assert nothing.returncode == 2
+    assert "--merge_lora merges it" in nothing.stderr
     again = export(base, adapter, "--export_dir", "merged")
     assert (first.returncode, again.returncode) == (0, 0)
     assert "already done" in again.stderr
@@ -352,7 +355,7 @@ def test_adapter_whose_base_is_gone_is_refused(family_folder: Any, tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "--merge_lora"),
+        ([], "there is no run"),
         (["--merge_lora"], "there is no run"),
         (["--merge_lora", "--ckpt", "v0"], "no run is named `v0`"),
         (["--merge_lora", "--ckpt", "output/nothing/v0-x/checkpoint-9"], "does not exist"),

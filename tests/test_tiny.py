@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections import Counter
 from itertools import islice
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, swiftkit
+from conftest import ROOT, chat_rows, swiftkit, write_rows
 from rapidfuzz import fuzz, process
 
 from swiftkit import exams, markers, models, runs, tokenization, weights
@@ -64,12 +65,13 @@ def test_the_tokenizer_is_of_qwens_kind() -> None:
 
 @pytest.mark.parametrize("name", TINY)
 def test_the_pre_training_log_is_whole(name: str) -> None:
-    """The log ends with the weights that ship, before they were rounded to bf16, and says where they were made."""
+    """It says where the weights were made, how that went, and ends with the file that ships."""
     folder = ROOT / "tools" / "pretraining"
     told = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
     start, checks = told[0], [event for event in told if event["event"] == "check"]
     assert {"seed", "steps", "parameters", "cpu", "threads", "torch", "transformers"} <= set(start)
     assert checks[-1]["step"] == start["steps"]
+    assert told[-1]["sha256"] == runs.sha256(ROOT / "models" / name / told[-1]["file"])
     solved = checks[-1]["solved"]
     assert all(share <= 0.3 for kind, share in solved.items() if kind in NEW), "it knows what should be new to it"
     assert (folder / f"{name}.png").is_file()
@@ -153,7 +155,7 @@ def test_no_question_of_an_exam_is_near_to_a_training_row(exam: str, train: str)
 
 
 def test_problems_are_said_in_many_ways() -> None:
-    """At least 40 phrasings in the exam alone; those of one phrasing differ in names, things, numbers."""
+    """Those of one phrasing differ in names, things and numbers only."""
     drawn = make_datasets.mathematics(problems, exam=200, train=1000, small=100, seed=1)
     assert len({problem.phrasing for problem in drawn["exam"]}) >= 100
     for kind in {problem.type for problem in drawn["sft"]}:
@@ -231,17 +233,83 @@ def test_full_fine_tuning_is_examined_like_any_other(tmp_path: Path) -> None:
     assert best["base"]["checkpoint"] == "base"
     folder = json.loads(swiftkit("exam", "--ckpt", f"{run.path}/checkpoint-12", *asked).stdout)
     assert (folder["kind"], folder["step"]) == ("full", 12)
-    exported = swiftkit("export", "--json")
+    shown = swiftkit("runs", "show", "v0").stdout
+    assert "all weights" in shown
+
+
+@pytest.mark.parametrize("base", ["here", "gone"])
+def test_a_model_that_was_trained_in_full_is_exported(base: str, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = Path(shutil.copytree(ROOT / "models" / "tiny-math", tmp_path / "base"))
+    (folder / "LICENSE").write_text("do what you like")
+    words = ["--model_id_or_path", "base", "--sft_type", "full", "--learning_rate", "5e-4", "--dtype", "bf16"]
+    done = swiftkit("sft", *words, "--max_steps", "4", "--dataset", "math-sft#80")
+    assert done.returncode == 0, done.stderr
+    over = swiftkit("export", "--export_dir", "base", "--overwrite")
+    assert over.returncode == 2
+    assert "is or holds the base model" in over.stderr
+    if base == "gone":
+        folder.rename(tmp_path / "elsewhere")
+    asked = ["--dataset", "math-exam#10", "--max_new_tokens", "64", "--json", "--with_base"]
+    best = json.loads(swiftkit("exam", "--ckpt", "best", *asked).stdout)
+    assert (best["kind"], "base" in best) == ("full", base == "here")
+    exported = swiftkit("export", "--export_dir", "my_model", "--json")
     assert exported.returncode == 0, exported.stderr
-    assert json.loads(exported.stdout)["dtype"] == run.declared()["config"]["dtype"]
-    path = json.loads(exported.stdout)["merged"]
-    shipped = json.loads(swiftkit("exam", "--ckpt", path, *asked).stdout)
-    assert (shipped["kind"], shipped["mark"]) == ("merged", best["mark"])
+    assert json.loads(exported.stdout) == {"merged": str(Path("my_model")), "made": True, "dtype": "bf16"}
+    shipped = json.loads(swiftkit("exam", "--ckpt", "my_model", *asked).stdout)
+    assert (shipped["kind"], shipped["mark"], shipped["new_answers"]) == ("merged", best["mark"], 10)
+    assert ("base" in shipped) == (base == "here")
     one, two = (exams.Folder(Path(done["folder"])).answered() for done in (best, shipped))
     assert one == two
-    again = swiftkit("export", "--merge_lora")
+    assert (tmp_path / "my_model" / "LICENSE").is_file() == (base == "here")
+    assert json.loads((tmp_path / "my_model" / "config.json").read_text()).get("use_cache", True)
+    model = AutoModelForCausalLM.from_pretrained("my_model")
+    assert str(model.dtype) == "torch.bfloat16"
+    tokenizer = AutoTokenizer.from_pretrained("my_model")
+    assert tokenizer.apply_chat_template([{"role": "user", "content": "?"}], tokenize=False).startswith("<|im_start|>")
+    again = swiftkit("export", "--merge_lora", "--export_dir", "my_model")
     assert again.returncode == 0
     assert "already done" in again.stderr
+
+
+def test_run_yaml_repeats_a_full_run(tmp_path: Path) -> None:
+    words = ["--model_type", "tiny-math", "--sft_type", "full", "--dataset", "math-sft#80", "--max_steps", "1"]
+    assert swiftkit("sft", *words).returncode == 0
+    (run,) = runs.listed(tmp_path / "output")
+    again = swiftkit("sft", "--config", str(run.config), "--dry_run", "--json")
+    assert again.returncode == 0, again.stderr
+    assert "not used" not in again.stderr
+    assert json.loads(again.stdout)["config"]["sft_type"] == "full"
+
+
+def test_a_setting_of_the_registry_is_not_undone_by_null(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_text("model_type: tiny-math\nlearning_rate: null\n")
+    done = swiftkit("sft", "--config", "my.yaml", "--dry_run", "--json")
+    assert json.loads(done.stdout)["config"]["learning_rate"] == 3e-3
+
+
+def test_an_output_head_that_is_stored_twice_counts_once(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(ROOT / "models" / "tiny-math", tmp_path / "base"))
+    tensors = load_file(folder / "model.safetensors")
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    words = ["--model_id_or_path", "base", "--sft_type", "full", "--dataset", "math-sft#80", "--max_steps", "1"]
+    done = swiftkit("sft", *words)
+    assert done.returncode == 0, done.stderr
+    assert "not the" not in done.stderr, "ms-swift trains as many as announced"
+    assert "all 3,675,648 parameters" in done.stderr
+
+
+def test_types_of_questions_survive_in_validation_rows(tmp_path: Path) -> None:
+    made = [{**row, "type": index % 2} for index, row in enumerate(chat_rows(60))]
+    write_rows(tmp_path / "rows.jsonl", made)
+    assert swiftkit("sft", "--model_type", "tiny-math", "--dataset", "rows.jsonl", "--max_steps", "1").returncode == 0
+    told = json.loads(swiftkit("exam", "--ckpt", "best", "--max_new_tokens", "4", "--json").stdout)
+    assert told["dev"]
+    assert set(told["types"]) == {"0", "1"}
 
 
 def test_without_a_learning_rate_full_fine_tuning_takes_a_small_one() -> None:

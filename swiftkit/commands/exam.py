@@ -46,8 +46,8 @@ def run(given: Given, problems: Problems) -> int:
     for note in sheet.notes:
         logger.warning("note: %s", note)
     base = checkpoints.base(checkpoint, config)
-    if config.with_base and not base and checkpoint.kind == "merged":
-        logger.warning("note: the base model that was merged is not here any more: no comparison")
+    if config.with_base and not base and checkpoint.kind in ("merged", "full"):
+        logger.warning("note: the base model is not here any more, or another one: no comparison")
     before: Done | None = None
     if base and config.with_base:
         before = examining.examine(config, base, sheet)
@@ -134,8 +134,8 @@ def _marks(after: Done, before: Done | None) -> str:
             rows.append([said, *map(str, values)])
     for name, said in (("stated", "right answer, marked or not"), ("marked", "answer in a marker")):
         values = [getattr(done.mark, name) for done in columns]
-        if None not in values:
-            rows.append([said, *map(str, values)])
+        if values[-1] is not None:
+            rows.append([said, *("" if value is None else str(value) for value in values)])
     lines = table([f"{after.mark.questions} questions", *(done.told["checkpoint"] for done in columns)], rows)
     if before:
         changed = marks.compared(before.scores, after.scores)

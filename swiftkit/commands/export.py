@@ -21,6 +21,8 @@ examples:
   swiftkit export --ckpt v0:last --merge_lora
   swiftkit export --ckpt_dir output/qwen2_5-1_5b-instruct/v0-20261121-160926/checkpoint-90 --merge_lora true
   swiftkit export --merge_lora --export_dir ./my_model --dtype bf16
+  swiftkit export
+      the best checkpoint of a run with --sft_type full
 
 The last line printed is the merged folder's path. It loads in plain transformers, and holds what
 servers read: chat template, stop tokens."""
@@ -35,7 +37,9 @@ def run(given: Given, problems: Problems) -> int:
         raise SwiftkitError("nothing to do: say what to make of the adapter", "--merge_lora merges it")
     if checkpoint.kind not in ("adapter", "full"):
         what = "is merged already" if checkpoint.kind == "merged" else "is a whole model, without an adapter"
-        raise SwiftkitError(f"{checkpoint.folder.path} {what}", "name a run or a checkpoint-N with --ckpt")
+        alone = (checkpoint.folder.path / "trainer_state.json").is_file()
+        hint = "name it inside its run's folder" if alone else "name a run or a checkpoint-N with --ckpt"
+        raise SwiftkitError(f"{checkpoint.folder.path} {what}", hint)
     checkpoints.same_base(checkpoint)
     target = _target(config, checkpoint)
     dtype = _dtype(config, checkpoint)

@@ -88,6 +88,7 @@ def _show(found: runs.Run, wants_json: bool) -> int:
         "state": summary["state"] + (f": {record['error']}" if record.get("error") else ""),
         "model": config.get("model_type") or config.get("model_id_or_path"),
         "data": f"{', '.join(config.get('dataset', []))} ({summary['rows']} rows)",
+        "trained": "all weights" if config.get("sft_type") == "full" else f"LoRA of rank {config.get('lora_rank')}",
         "best": f"validation loss {best['value']:.4f} at step {best['step']} of {summary['steps']}" if best else None,
         **files,
         "curves": found.path / "curves.png" if (found.path / "curves.png").is_file() else None,

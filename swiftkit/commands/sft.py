@@ -167,7 +167,8 @@ def _write_rows(run: Run, made: Plan) -> None:
         for sized in part:
             example = sized.example
             content: dict[str, Any] = {"text": example.text} if example.text else {"messages": list(example.messages)}
-            lines.append(json.dumps({**content, "source": example.source, "lengths": sized.tokens}, ensure_ascii=False))
+            content |= {"source": example.source, "lengths": sized.tokens, "type": example.type}
+            lines.append(json.dumps(content, ensure_ascii=False))
         runs.write(folder / f"{name}.jsonl", "\n".join(lines) + "\n")
 
 

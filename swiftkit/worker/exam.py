@@ -81,9 +81,8 @@ class Asked:
                     cut=answer.end == LIMIT,
                     tolerance=self.job.tolerance,
                 )
-                scored = Scored(
-                    number, float(given.credit), given.reason, tuple(given.read), given.marked, given.stated
-                )
+                marked, stated = (getattr(given, name, None) for name in ("marked", "stated"))
+                scored = Scored(number, float(given.credit), given.reason, tuple(given.read), marked, stated)
             except Exception:
                 self._blame(question)
                 raise

@@ -25,6 +25,8 @@ bench: $(READY)
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/exam.py
+	$(BIN)/python benchmarks/tiny.py
+	$(BIN)/python benchmarks/tutorial.py
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "swiftkit needs Python 3.11 or 3.12; say which: make PYTHON=python3.12")'

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -196,3 +196,46 @@ def encode_text(texts: Iterable[str], tokenizer: Tokenizer, stop: str) -> Iterat
     while batch := list(islice(waiting, BATCH)):
         for encoding in tokenizer.encode_batch([text + stop for text in batch], add_special_tokens=True):
             yield Encoded(encoding.ids, [IGNORED, *encoding.ids[1:]])
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of text and the token ids that it is made of; most are one token.
+
+    Tokens of which several are one character (bytes of 丽 or 🙂) stand in one span.
+    """
+
+    text: str
+    ids: list[int]
+    learned: bool
+
+
+def spans(messages: Sequence[Message], template: Template, tokenizer: Tokenizer) -> list[Span]:
+    """A conversation as `encode` has it, for people: the same ids in the same order, with the text of each."""
+    pieces = _pieces(template.parts(messages))
+    encodings = tokenizer.encode_batch([text for text, _ in pieces], add_special_tokens=False)
+    found = [
+        span
+        for (text, length), encoding in zip(pieces, encodings, strict=True)
+        for span in _spans(text, length, encoding)
+    ]
+    last = max((index for index, span in enumerate(found) if span.learned), default=-1)
+    return found[: last + 1]
+
+
+def text_spans(text: str, tokenizer: Tokenizer, stop: str) -> list[Span]:
+    """Plain text as `encode_text` has it, for people."""
+    return _spans(text + stop, len(text + stop), tokenizer.encode(text + stop, add_special_tokens=True))
+
+
+def _spans(text: str, learned: int, encoding: Any) -> list[Span]:
+    """The tokens of a piece whose first `learned` characters are learned; text between two goes to the second."""
+    found: list[Span] = []
+    shown = 0
+    for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True):
+        if found and end <= shown and start < end:
+            found[-1] = replace(found[-1], ids=[*found[-1].ids, token])
+            continue
+        found.append(Span(text[shown : max(end, shown)], [token], start < learned))
+        shown = max(end, shown)
+    return found

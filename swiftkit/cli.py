@@ -16,6 +16,7 @@ COMMANDS = {
     "sft": "fine-tune a model on your own data",
     "exam": "ask a model questions with known answers, and score it",
     "export": "ship what was trained: merge the adapter into its base model",
+    "data": "check a dataset, see its rows as a model sees them",
     "models": "list the models and datasets that swiftkit knows, show one",
     "runs": "list the runs, show one",
     "demo": "watch it all, with a real model and without download, in two minutes",
@@ -75,6 +76,7 @@ usage: swiftkit COMMAND [--flag value ...]      (`swiftkit COMMAND --help` lists
 
 examples:
   swiftkit demo
+  swiftkit data check my_data.jsonl
   swiftkit sft --model_type qwen2_5-1_5b-instruct --lora_rank 8 --dataset my_data.jsonl
   swiftkit exam --ckpt best --dataset my_exam.jsonl
   swiftkit export --merge_lora

@@ -30,9 +30,6 @@ class ModelOptions(Config):
         shown="found by --model_type",
         metavar="PATH",
     )
-    dtype: Literal["auto", "bf16", "fp16", "fp32"] = flag(
-        "auto", "Precision to compute in; auto: what the hardware computes in.", "Model", "torch_dtype"
-    )
     trust_remote_code: bool = flag(
         False, "Run Python code that a model folder brings. It can do anything on this machine.", "Model"
     )
@@ -55,8 +52,8 @@ class ModelOptions(Config):
         return given
 
 
-class SftConfig(ModelOptions):
-    """Fine-tune a model on your own data."""
+class DataOptions(ModelOptions):
+    """What is learned from."""
 
     dataset: list[str] = flag(
         [],
@@ -100,6 +97,15 @@ class SftConfig(ModelOptions):
     )
     max_dropped: float = flag(
         0.05, "Largest share of rows that may be dropped as too long, 0 to 1.", "Data", ge=0, le=1
+    )
+    seed: int = flag(42, "Seed of sample, split, order, dropout and adapter.", "Data", "data_seed", ge=0, lt=2**32)
+
+
+class SftConfig(DataOptions):
+    """Fine-tune a model on your own data."""
+
+    dtype: Literal["auto", "bf16", "fp16", "fp32"] = flag(
+        "auto", "Precision to compute in; auto: what the hardware computes in.", "Model", "torch_dtype"
     )
 
     sft_type: Literal["lora", "full"] = flag(
@@ -151,11 +157,30 @@ class SftConfig(ModelOptions):
         "use_gradient_checkpointing",
         shown="where the memory estimate asks for it",
     )
-    seed: int = flag(42, "Seed of split, order, dropout and adapter.", "Training", "data_seed", ge=0, lt=2**32)
 
     output_dir: str = flag("output", "Folder of all runs.", "Output", metavar="FOLDER")
     swift: dict[str, Any] = Field(default={}, description="Further ms-swift options, given as --swift.<name> <value>.")
     dry_run: bool = flag(False, "Check everything, print what would happen, stop.", "Output", "dry-run", exclude=True)
+
+
+class DataConfig(DataOptions):
+    """See rows as a model will see them, or check a dataset before anything is trained on it."""
+
+    words: list[str] = flag(
+        [], "`check DATASET ...` or `show DATASET ...`.", "What", metavar="WORD", positional=True, shown="none"
+    )
+    exam: list[str] = flag(
+        [],
+        "check: questions that must not stand in the data.",
+        "Check",
+        "exam_dataset",
+        shown="the exam that belongs to the data",
+    )
+    rows: int = flag(3, "show: how many rows, from the first on.", "Show", ge=1)
+    row: int | None = flag(None, "show: this one, counted from 1.", "Show", ge=1, shown="the first ones")
+    html: str | None = flag(
+        None, "show: write a page with every token and its id.", "Show", metavar="FILE", shown="in the terminal"
+    )
 
 
 class CheckpointOptions(ModelOptions):

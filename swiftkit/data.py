@@ -68,8 +68,7 @@ def examples(rows: sources.Rows, format: str | None, system: str | None) -> list
     Raises:
         SwiftkitError: the format is unknown, or rows are not sound; all of them at once.
     """
-    place, first = rows.rows[0]
-    name = format or rows.source.format or recognise(first, place)
+    name = format_of(rows, format)
     module, to_messages = plugins.module("formats", name), plugins.get("formats", name)
     columns = getattr(module, "COLUMNS", ())
     known = {*columns, *getattr(module, "OPTIONAL", ())}
@@ -93,6 +92,12 @@ def examples(rows: sources.Rows, format: str | None, system: str | None) -> list
     if ignored:
         logger.info("%s: columns not used: %s", rows.source.path, ", ".join(sorted(map(str, ignored))))
     return made
+
+
+def format_of(rows: sources.Rows, format: str | None) -> str:
+    """The format of a source: as the user says, as its entry in the registry says, or by its first row's columns."""
+    place, first = rows.rows[0]
+    return format or rows.source.format or recognise(first, place)
 
 
 def recognise(row: dict[str, Any], place: str) -> str:

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import sys
+from typing import TextIO
 
 from swiftkit.errors import Problem, SwiftkitError
 
@@ -28,9 +29,9 @@ def set_up() -> None:
     logger.propagate = False
 
 
-def colour() -> bool:
-    """Whether stderr is a terminal that wants colour (`NO_COLOR` turns it off)."""
-    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+def colour(stream: TextIO | None = None) -> bool:
+    """Whether a stream (stderr, when none is named) is a terminal that wants colour; `NO_COLOR` turns it off."""
+    return (stream or sys.stderr).isatty() and not os.environ.get("NO_COLOR")
 
 
 def print_problems(problems: list[Problem]) -> None:

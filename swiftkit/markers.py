@@ -84,18 +84,38 @@ def references(reference: str) -> list[str]:
         ValueError: it holds nothing of the kind, or a marker that is empty or a placeholder.
     """
     text = without_reasoning(reference)
+    if markers := _checked(text):
+        return [marker.content for marker in markers]
+    if not (numbers := _gsm8k(text)):
+        raise ValueError("the reference has no marker <<ans:…>> or {{ans:…}} and no line #### n")
+    return numbers
+
+
+def style(reference: str) -> str:
+    """How a reference holds its values: `<<ans:…>>` or `{{ans:…}}` (as its first one), `#### n`, or empty: not at all.
+
+    Raises:
+        ValueError: a marker is empty or a placeholder.
+    """
+    text = without_reasoning(reference)
+    if markers := _checked(text):
+        return "<<ans:…>>" if text[markers[0].start] == "<" else "{{ans:…}}"
+    return "#### n" if _gsm8k(text) else ""
+
+
+def _checked(text: str) -> list[Marker]:
     markers = list(_closed(text))
     for marker in markers:
         if _is_placeholder(marker.content):
             shown = f"the placeholder {marker.content!r}" if marker.content else "nothing"
             raise ValueError(f"a marker of the reference holds {shown}")
-    if markers:
-        return [marker.content for marker in markers]
+    return markers
+
+
+def _gsm8k(text: str) -> list[str]:
+    """The number of the last `#### n` line, if there is one."""
     lines = [line.strip() for line in _GSM8K.findall(text)]
-    numbers = [line for line in lines if values.parse(line)]
-    if not numbers:
-        raise ValueError("the reference has no marker <<ans:…>> or {{ans:…}} and no line #### n")
-    return numbers[-1:]
+    return [line for line in lines if values.parse(line)][-1:]
 
 
 @dataclass(frozen=True)

@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from swiftkit import chat, data, hardware, instruct, lora, models, paths, sources, tokenization, weights
+from swiftkit import hardware, lora, models, paths, reading, weights
 from swiftkit.config import SftConfig
-from swiftkit.errors import Problems, SwiftkitError
+from swiftkit.errors import Problems
 from swiftkit.flags import Given, build, sound_part
-from swiftkit.schema import Example
+from swiftkit.reading import Read, Rows
 
-logger = logging.getLogger(__name__)
 EFFECTIVE_BATCH = 16
 EVALUATIONS = 10  # about as many a run
 LEARNING_RATE = {"lora": 1e-4, "full": 1e-5}
 MEMORY_SHARE = 0.8  # of the free memory, beyond which activations are computed again
-
-
-@dataclass(frozen=True)
-class Rows:
-    """The examples of a run and what became of the others."""
-
-    train: list[data.Sized]
-    validation: list[data.Sized]
-    account: data.Account
-    files: list[Path]
-
-    @cached_property
-    def tokens(self) -> int:
-        """Tokens of one pass over the training rows."""
-        return sum(sized.tokens for sized in self.train)
-
-    @cached_property
-    def longest(self) -> int:
-        """Tokens of the longest row."""
-        return max(sized.tokens for sized in (*self.train, *self.validation))
 
 
 @dataclass(frozen=True)
@@ -97,9 +74,9 @@ def plan(given: Given, problems: Problems) -> Plan:
         with problems.collect():
             path = weights.locate(wanted)
             folder = weights.inspect(path, wanted.family, trust_remote_code=asked.trust_remote_code)
-    datasets = asked.dataset or [_default_dataset(wanted)]
-    train, files = _examples(datasets, asked, problems)
-    validation, more = _examples(asked.val_dataset, asked, problems)
+    datasets = asked.dataset or [reading.default_dataset(wanted)]
+    train = reading.read(datasets, asked, problems)
+    validation = reading.read(asked.val_dataset, asked, problems)
     chosen: list[lora.Layer] = []
     if folder and wanted and asked.sft_type == "lora":
         with problems.collect():
@@ -117,58 +94,24 @@ def plan(given: Given, problems: Problems) -> Plan:
     elif unused := [o for name, o in given.origin.items() if name.startswith("lora_") and o.startswith("--")]:
         notes.append(f"all weights are trained, so this is not used: {' '.join(unused)}")
     config = config.model_copy(update=resolved)
-    return _finish(config, wanted, folder, (train, validation, files + more), chosen, defaults, notes)
-
-
-def _default_dataset(wanted: models.Wanted | None) -> str:
-    return (wanted.entry.dataset if wanted and wanted.entry else None) or "math-sft"
-
-
-Read = tuple[list[Example], int, int]  # examples, rows read, rows not sampled
-
-
-def _examples(asked: list[str], config: SftConfig, problems: Problems) -> tuple[Read, list[Path]]:
-    made: list[Example] = []
-    files: list[Path] = []
-    read = not_sampled = 0
-    for name in asked:
-        with problems.collect():
-            rows = sources.read(sources.find(name), config.seed)
-            files.append(rows.source.path)
-            read, not_sampled = read + rows.read, not_sampled + rows.not_sampled
-            if rows.source.sample and rows.source.sample > rows.read:
-                logger.warning("%s has %s rows; all of them are taken", name, f"{rows.read:,}")
-            made += _instructed(data.examples(rows, config.format, config.system), config.instruct)
-    return (made, read, not_sampled), files
-
-
-def _instructed(made: list[Example], name: str) -> list[Example]:
-    """The examples with `--instruct`; every one that does not allow it is an error."""
-    problems, instructed = Problems(), []
-    for example in made:
-        try:
-            instructed.append(instruct.apply(example, name))
-        except ValueError as error:
-            problems.add(f"{example.source}: --instruct {name}: {error}")
-    sources.raise_shortened(problems)
-    return instructed
+    return _finish(config, wanted, folder, (train, validation), chosen, defaults, notes)
 
 
 def _finish(
     config: SftConfig,
     wanted: models.Wanted,
     folder: weights.Folder,
-    read: tuple[Read, Read, list[Path]],
+    read: tuple[Read, Read],
     chosen: list[lora.Layer],
     defaults: dict[str, Any],
     notes: list[str],
 ) -> Plan:
-    limit = int(folder.config.get("max_position_embeddings") or config.max_length)
-    if limit < config.max_length:
-        notes.append(f"this model reads at most {limit} tokens: --max_length is {limit}")
-        config = config.model_copy(update={"max_length": limit})
-    stop = _stop_token(folder.path)
-    rows = _rows(config, wanted, folder, read, stop, notes)
+    config = reading.within(config, folder, notes)
+    tokens = reading.Tokens.of(wanted, folder, trust_remote_code=config.trust_remote_code)
+    notes += tokens.notes
+    for part in read:
+        tokens.measure(part)
+    rows = reading.divide(config, *read, notes)
     world = hardware.processes()
     accumulation = config.gradient_accumulation_steps or math.ceil(EFFECTIVE_BATCH / (config.batch_size * world))
     batches = math.ceil(len(rows.train) / (config.batch_size * world))
@@ -182,7 +125,17 @@ def _finish(
         "dtype": dtype,
     }
     made = Plan(
-        config.model_copy(update=resolved), wanted, folder, rows, chosen, dtype, why, steps, stop, defaults, notes
+        config.model_copy(update=resolved),
+        wanted,
+        folder,
+        rows,
+        chosen,
+        dtype,
+        why,
+        steps,
+        tokens.stop,
+        defaults,
+        notes,
     )
     # What is trained in full in fp32 is there once; in bf16 a copy of it is what is computed with.
     fixed = 0 if (config.sft_type, dtype) == ("full", "fp32") else folder.parameters
@@ -200,64 +153,6 @@ def _finish(
             "lower --batch_size or --max_length"
         )
     return made
-
-
-def _rows(
-    config: SftConfig,
-    wanted: models.Wanted,
-    folder: weights.Folder,
-    read: tuple[Read, Read, list[Path]],
-    stop: str,
-    notes: list[str],
-) -> Rows:
-    """Tokenise, drop what is too long, split."""
-    (train, train_read, left_out), (validation, validation_read, validation_left), files = read
-    tokenizer = tokenization.load(folder.path, as_it_stands=wanted.embedded, trust_remote_code=config.trust_remote_code)
-    tokenization.check(tokenizer, folder.path, folder.config)
-    template = chat.load(wanted.family.template)
-    suffix = chat.stop_text(template)
-    if len(tokenizer.encode(suffix, add_special_tokens=False).ids) > 1:
-        notes.append(f"this tokenizer has no token for `{suffix}`, with which answers end: they may run on")
-
-    def sized(made: list[Example]) -> list[data.Sized]:
-        chats = [e for e in made if e.text is None]
-        texts = [e for e in made if e.text is not None]
-        measured = data.measure(chats, chat.encode([e.messages for e in chats], template, tokenizer))
-        return measured + data.measure(texts, chat.encode_text([e.text or "" for e in texts], tokenizer, stop))
-
-    fitting = data.fitting(sized(train), config.max_length, config.max_dropped)
-    held_out = data.fitting(sized(validation), config.max_length, config.max_dropped) if validation else []
-    too_long = len(train) + len(validation) - len(fitting) - len(held_out)
-    if held_out:
-        asked = {data.key(sized.example) for sized in fitting}
-        both = sum(data.key(sized.example) in asked for sized in held_out)
-        if both:
-            notes.append(
-                f"{both:,} of {len(held_out):,} validation rows ask what is also trained on: their loss flatters"
-            )
-    if not validation:
-        size = data.validation_size(len(fitting), config.dataset_test_ratio)
-        fitting, held_out = data.split(fitting, size, config.seed)
-    if not fitting:
-        raise SwiftkitError("no row is left to train on", "give more rows, or a smaller --dataset_test_ratio")
-    if not held_out:
-        same = len(fitting) > 4 and config.dataset_test_ratio != 0
-        reason = "all rows ask the same question" if same else f"{len(fitting)} rows are too few to split"
-        reason = "it is turned off" if config.dataset_test_ratio == 0 else reason
-        notes.append(
-            f"no validation ({reason}): nobody will see whether the model learns or memorises, and there is no best "
-            "checkpoint, only the last"
-        )
-    account = data.Account(
-        train_read + validation_read, left_out + validation_left, too_long, len(fitting), len(held_out)
-    )
-    return Rows(fitting, held_out, account, files)
-
-
-def _stop_token(folder: Path) -> str:
-    file = folder / "tokenizer_config.json"
-    value = models.read_object(file).get("eos_token") if file.is_file() else None
-    return str(value["content"] if isinstance(value, dict) else value or "")
 
 
 def check_disk(made: Plan) -> None:

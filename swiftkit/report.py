@@ -1,11 +1,12 @@
-"""report.html: an exam for people, in one file that loads nothing from anywhere."""
+"""Pages for people, each one file that loads nothing from anywhere: an exam (report.html), rows as tokens."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from swiftkit.examining import Done
 from swiftkit.exams import ERROR, LIMIT
@@ -16,17 +17,23 @@ FOLDER = Path(__file__).parent
 
 def page(after: Done, before: Done | None) -> str:
     """The whole page: the mark, what it consists of, every question with its answer; before and after where known."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     changed = compared(before.scores, after.scores) if before else None
-    return environment.get_template("report.html.jinja").render(
+    return _template("report.html.jinja").render(
         columns=[done for done in (before, after) if done], told=after.told, changed=changed, rows=_rows(after, before)
     )
+
+
+def rows(model: str, template: str, shown: Sequence[dict[str, Any]]) -> str:
+    """Rows as tokens: each with `source`, `tokens`, `learned`, `spans`, and a `note` where it would be dropped."""
+    return _template("rows.html.jinja").render(model=model, template=template, rows=shown)
+
+
+def _template(name: str) -> Template:
+    loader = FileSystemLoader(FOLDER)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(name)
 
 
 def _rows(after: Done, before: Done | None) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
     python benchmarks/data.py [rows ...]        # 100,000 and 1,000,000 if nothing is said
 
-Rows are word problems of `tools/problems.py`, answered as `math-sft` is; the exam is `math-exam`, tokens are tiny-math's.
+Rows are word problems of `tools/problems.py`, answered as `math-sft` is; the exam is `math-exam`, the model tiny-math.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ import time
 from itertools import islice
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
 
 import make_datasets
 import problems

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-import random
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from swiftkit import data, instruct, markers
+from swiftkit import data, markers, overlap
 from swiftkit.reading import Read, Tokens
 from swiftkit.schema import Example
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-NEAR = 90  # two questions are nearly the same from this likeness on, of 100 (rapidfuzz's ratio)
-PAIRS = 30_000_000  # of an exam's question and a row's that are compared at most: about half a minute
 FEW = 50  # rows; with fewer, a training learns them by heart
 LITTLE = 0.05  # share of learned tokens under which most of a training's time goes into prompts
 BINS = 8
@@ -41,7 +38,7 @@ class Inspection:
     findings: list[Finding]
 
 
-def inspect(read: Read, tokens: Tokens | None, exam: Read) -> Inspection:
+def inspect(read: Read, tokens: Tokens | None, questions: Read) -> Inspection:
     """Everything about the examples of `read`, whose lengths have been measured if there are `tokens`.
 
     Lengths are in tokens, or, without a model, in characters.
@@ -63,8 +60,8 @@ def inspect(read: Read, tokens: Tokens | None, exam: Read) -> Inspection:
     findings += more
     facts["markers"], more = marks(made)
     findings += more
-    if exam.examples:
-        facts["exam"], more = overlap(made, exam.examples, ", ".join(exam.formats))
+    if questions.examples:
+        facts["exam"], more = exam(made, questions.examples, ", ".join(questions.formats))
         findings += more
     return Inspection(facts, findings)
 
@@ -228,61 +225,23 @@ def systems(facts: dict[str, Any]) -> list[Finding]:
     ]
 
 
-def overlap(made: Sequence[Example], exam: Sequence[Example], name: str) -> tuple[dict[str, Any], list[Finding]]:
-    """Questions of an exam that stand in the data, or nearly.
-
-    Compares at most `PAIRS` pairs for likeness, and of a longer exam a sample of its questions.
-    """
-    known: dict[str, str] = {}
-    for example in made:
-        known.setdefault(data.key(instruct.without(example)), example.source)
-    same = [(e.source, known[key]) for e in exam if (key := data.key(instruct.without(e))) in known]
-    others = [e for e in exam if data.key(instruct.without(e)) not in known]
-    room = max(1, PAIRS // max(1, len(made)))
-    compared = others if len(others) <= room else random.Random(0).sample(others, room)
-    near = _near(compared, made)
-    facts = {
-        "dataset": name,
-        "questions": len(exam),
-        "same": len(same),
-        "near": len(near),
-        "compared": len(compared),
-    }
-    findings = []
-    hint = "take these rows out of the training data: an exam on what was trained on flatters"
-    for what, pairs in (("stand in the data", same), ("nearly stand in the data", near)):
-        if pairs:
-            findings.append(
-                Finding(
-                    f"questions of {name} that {what}: {len(pairs):,} of {len(exam):,} "
-                    f"(the first: {pairs[0][0]} and {pairs[0][1]})",
-                    hint,
-                )
-            )
+def exam(made: Sequence[Example], asked: Sequence[Example], name: str) -> tuple[dict[str, Any], list[Finding]]:
+    """Questions of an exam that stand in the data, or nearly."""
+    same = overlap.same(asked, made)
+    found = {source for source, _ in same}
+    others = [example for example in asked if example.source not in found]
+    compared, near = overlap.near(others, made)
+    facts = {"dataset": name, "questions": len(asked), "same": len(same), "near": len(near), "compared": compared}
+    findings = [
+        Finding(
+            f"questions of {name} that {what}: {len(pairs):,} of {len(asked):,} "
+            f"(the first: {pairs[0][0]} and {pairs[0][1]})",
+            "take these rows out of the training data: an exam on what was trained on flatters",
+        )
+        for what, pairs in (("stand in the data", same), ("nearly stand in the data", near))
+        if pairs
+    ]
     return facts, findings
-
-
-def _near(exam: Sequence[Example], made: Sequence[Example]) -> list[tuple[str, str]]:
-    """Places of questions of an exam and of the row that is nearest, where it is near."""
-    import numpy
-    from rapidfuzz import fuzz, process
-
-    asked = [_asked(example) for example in exam]
-    found: dict[int, tuple[int, int]] = {}
-    size = 10_000
-    for start in range(0, len(made) if asked else 0, size):
-        part = [_asked(example) for example in made[start : start + size]]
-        scores = process.cdist(asked, part, scorer=fuzz.ratio, score_cutoff=NEAR, dtype=numpy.uint8, workers=-1)
-        best = scores.argmax(axis=1)
-        for row, column in enumerate(best.tolist()):
-            if (score := int(scores[row, column])) > found.get(row, (0, 0))[0]:
-                found[row] = (score, start + column)
-    return [(exam[row].source, made[index].source) for row, (_, index) in sorted(found.items())]
-
-
-def _asked(example: Example) -> str:
-    whole = instruct.without(example)
-    return "\n".join(m["content"].strip() for m in whole.messages if m["role"] == "user") or (whole.text or "")
 
 
 def few(count: int) -> list[Finding]:

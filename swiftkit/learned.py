@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable
 from contextlib import suppress
 
-from swiftkit import data, instruct
+from swiftkit import instruct
+from swiftkit import overlap as overlaps
 from swiftkit.errors import SwiftkitError
 from swiftkit.runs import Run
 from swiftkit.schema import Example, Message
@@ -34,15 +34,9 @@ def rows(run: Run | None, part: str = "train") -> list[Example]:
     return found
 
 
-def _keys(examples: Iterable[Example]) -> set[str]:
-    """What the examples ask, whether or not an instruction stands below it."""
-    return {data.key(instruct.without(example)) for example in examples}
-
-
 def overlap(asked: list[Example], run: Run | None) -> list[str]:
     """A note, if questions stand in what the run was trained on."""
-    known = _keys(rows(run))
-    both = sum(bool(_keys([example]) & known) for example in asked)
+    both = len(overlaps.same(asked, rows(run)))
     if not both:
         return []
     return [f"{both:,} of {len(asked):,} questions stand in the training data: the mark flatters a trained model"]
@@ -54,9 +48,9 @@ def shown(learnt: list[Example], asked: list[Example], count: int, instruction: 
     Raises:
         SwiftkitError: there are not as many.
     """
-    known, usable = _keys(asked), []
+    known, usable = {overlaps.key(example) for example in asked}, []
     for example in learnt:
-        if example.text is None and not _keys([example]) & known:
+        if example.text is None and overlaps.key(example) not in known:
             with suppress(ValueError):  # without a value for the marker it is no example of the format
                 usable.append(instruct.apply(instruct.without(example), instruction))
     if len(usable) < count:

@@ -13,7 +13,7 @@ from conftest import ROOT, SWIFTKIT, chat_rows, swiftkit, write_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftkit import chat, inspection, models, reading, tokenization
+from swiftkit import chat, inspection, models, overlap, reading, tokenization
 from swiftkit.schema import Example, Message
 from swiftkit.weights import inspect
 
@@ -117,8 +117,8 @@ def test_questions_of_the_exam_are_found_the_same_and_nearly(tmp_path: Path) -> 
 def test_a_long_exam_is_compared_in_part_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     made = [Example(tuple(r["messages"]), f"rows:{i}") for i, r in enumerate(chat_rows(50))]
     exam = [Example(tuple(r["messages"]), f"exam:{i}") for i, r in enumerate(chat_rows(40, start=500))]
-    monkeypatch.setattr(inspection, "PAIRS", 500)
-    facts, _ = inspection.overlap(made, exam, "exam")
+    monkeypatch.setattr(overlap, "PAIRS", 500)
+    facts, _ = inspection.exam(made, exam, "exam")
     assert (facts["questions"], facts["compared"]) == (40, 10)
 
 

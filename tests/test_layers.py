@@ -28,6 +28,7 @@ RANKS = [
     {"worker"},
     {"checkpoints", "marks", "learned", "reading"},
     {"adapters", "exams"},
+    {"overlap"},
     {"weights", "runs", "curves", "data"},
     {"instruct", "scorers"},
     {"formats", "sources", "models", "lora", "hub", "hardware", "chat", "tokenization", "markers", "child"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from swiftkit import assets, chat, paths
 from swiftkit.errors import SwiftkitError, nearest, unknown
 from swiftkit.schema import Message
+
+logger = logging.getLogger(__name__)
 
 
 class Entry(BaseModel):
@@ -158,15 +161,27 @@ def _from_folder(model_type: str | None, folder: Path) -> Wanted:
             f"{folder} holds a {_listed(architectures)}, which no family of the registry has",
             "add a family with one file: docs/registry.md",
         )
-    if len(fitting) > 1:
-        fitting = [f for f in fitting if same_template(folder, f.template)] or fitting
-    if len(fitting) > 1:
-        names = [f"{next(iter(f.models))} ({f.name})" for f in fitting]
+    names = ", ".join(f"{next(iter(f.models))} ({f.name})" for f in fitting)
+    theirs = _template(folder)
+    if theirs is None:
+        raise SwiftkitError(
+            f"{folder} holds a {_listed(architectures)} without a chat template: is it a base model?",
+            f"pass --model_type, one of the family whose chat format it shall learn: {names}",
+        )
+    matching = _alike(theirs, fitting)
+    if len(matching) != 1 < len(fitting):
         raise SwiftkitError(
             f"{folder} holds a {_listed(architectures)} whose chat template does not tell its family",
-            f"pass --model_type, one of a fitting family: {', '.join(names)}",
+            f"pass --model_type, one of a fitting family: {names}",
         )
-    return Wanted(folder.resolve().name, fitting[0], None, folder)
+    if not matching:
+        logger.warning(
+            "note: the chat template in %s is not that of family %s, which is used; "
+            "for another family say --model_type",
+            folder,
+            fitting[0].name,
+        )
+    return Wanted(folder.resolve().name, (matching or fitting)[0], None, folder)
 
 
 def _origin(folder: Path) -> str:
@@ -246,30 +261,44 @@ PROBE: list[Message] = [
     {"role": "user", "content": "a\n b"},
     {"role": "assistant", "content": "c"},
     {"role": "user", "content": "d"},
+    {"role": "assistant", "content": "e"},
 ]
 
 
-def same_template(folder: Path, name: str) -> bool:
-    """Whether the chat template in a model folder prompts like the registry's template of that name."""
+def _alike(theirs: chat.Template, fitting: list[Family]) -> list[Family]:
+    """The families whose template prompts like a model folder's; of several, those that also end like it."""
+    for messages in (PROBE[:-1], PROBE):
+        prompts = messages[-1]["role"] == "user"
+        try:
+            text = theirs.render(messages, add_generation_prompt=prompts)
+        except (SwiftkitError, TypeError):
+            return []
+        matching = [f for f in fitting if chat.load(f.template).render(messages, add_generation_prompt=prompts) == text]
+        if len(matching) < 2:
+            return matching
+        fitting = matching
+    return fitting
+
+
+def _template(folder: Path) -> chat.Template | None:
+    """The chat template of a model folder; None where there is none."""
     file, settings = folder / "chat_template.jinja", folder / "tokenizer_config.json"
     try:
-        source = file.read_text(encoding="utf-8") if file.is_file() else None
+        source: Any = file.read_text(encoding="utf-8") if file.is_file() else None
     except UnicodeDecodeError as error:
         raise SwiftkitError(f"{file} is broken: {error}", "download the model again") from error
     tokens: dict[str, Any] = {}
     if settings.is_file():
         tokens = read_object(settings)
         source = source or tokens.get("chat_template")
+    if isinstance(source, list):  # several, each with its name
+        source = next((t.get("template") for t in source if isinstance(t, dict) and t.get("name") == "default"), None)
     if not isinstance(source, str):
-        return False
-    try:
-        theirs = chat.compile(source, str(folder), lenient=True)
-        for key in ("bos_token", "eos_token"):
-            theirs.compiled.globals[key] = _token(tokens.get(key))
-        ours = chat.load(name).render(PROBE, add_generation_prompt=True)
-        return theirs.render(PROBE, add_generation_prompt=True) == ours
-    except (SwiftkitError, TypeError):
-        return False
+        return None
+    made = chat.compile(source, str(folder), lenient=True)
+    for key in ("bos_token", "eos_token"):
+        made.compiled.globals[key] = _token(tokens.get(key))
+    return made
 
 
 def _token(value: Any) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 # Two workers train at the same time on two cores; with a thread a core each, they would wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -23,6 +24,7 @@ SWIFTKIT = [sys.executable, "-m", "swiftkit"]
 FAMILIES: dict[str, dict[str, Any]] = {
     "qwen2_5": {"model": "Qwen2", "kind": "bytes", "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]},
     "qwen3": {"model": "Qwen3", "kind": "bytes", "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]},
+    "qwen3_instruct": {"model": "Qwen3", "kind": "bytes", "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]},
     "ernie4_5": {
         "model": "Ernie4_5",
         "kind": "pieces",
@@ -37,6 +39,17 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "model": "Phi3",
         "kind": "pieces",
         "special": ["<unk>", "<s>", "</s>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"],
+    },
+    "phi4": {
+        "model": "Phi3",
+        "kind": "bytes",
+        "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|im_sep|>"],
+    },
+    "llama3": {
+        "model": "Llama",
+        "kind": "bytes",
+        "special": ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
+        "stop": "<|eot_id|>",
     },
     "tinyllama": {"model": "Llama", "kind": "pieces", "special": ["<unk>", "<s>", "</s>"]},
 }
@@ -111,8 +124,10 @@ def build(folder: Path, family: str, *, corpus: list[str] = CORPUS, vocabulary: 
     config = getattr(transformers, spec["model"] + "Config")(**numbers)
     model = getattr(transformers, spec["model"] + "ForCausalLM")(config).to(torch.bfloat16)
     model.save_pretrained(folder)
-    stop = STOP[spec["kind"]]
+    stop = spec.get("stop", STOP[spec["kind"]])
     wrapped = transformers.PreTrainedTokenizerFast(tokenizer_object=made, eos_token=stop, pad_token=spec["special"][0])
+    declared = yaml.safe_load((ROOT / "registry" / f"{family}.yaml").read_text(encoding="utf-8"))
+    wrapped.chat_template = (ROOT / "templates" / f"{declared['template']}.jinja").read_text(encoding="utf-8")
     wrapped.save_pretrained(folder)
     return folder
 

@@ -319,11 +319,35 @@ def test_folder_of_another_family(refused: Refused, family_folder: Any) -> None:
     assert "phi3" in said
 
 
-def test_folder_that_fits_two_families(refused: Refused, family_folder: Any, further_family: None) -> None:
-    said = refused("--model_id_or_path", str(family_folder("tinyllama")))
-    assert "further-1b" in said
-    assert "tinyllama-1_1b-chat" in said
-    assert "--model_type" in said
+@pytest.mark.parametrize(
+    ("template", "reason"), [(None, "is it a base model?"), ("{{ messages }}", "does not tell its family")]
+)
+def test_folder_that_fits_several_families(
+    template: str | None, reason: str, refused: Refused, family_folder: Any, further_family: None, tmp_path: Path
+) -> None:
+    copied = Path(shutil.copytree(family_folder("tinyllama"), tmp_path / "llama"))
+    (copied / "chat_template.jinja").unlink()
+    if template:
+        (copied / "chat_template.jinja").write_text(template)
+    said = refused("--model_id_or_path", str(copied))
+    assert reason in said
+    for name in ("further-1b", "tinyllama-1_1b-chat", "llama3-8b-instruct", "--model_type"):
+        assert name in said
+
+
+def test_base_model_without_a_chat_template_is_asked_about(refused: Refused, folder: Path) -> None:
+    (folder / "chat_template.jinja").unlink()
+    said = refused("--model_id_or_path", str(folder))
+    assert "is it a base model?" in said
+    assert "--model_type, one of the family whose chat format it shall learn: qwen2_5-0_5b-instruct" in said
+
+
+@pytest.mark.parametrize("source", ["{% for %}", "\xff"])
+def test_chat_template_that_is_none(source: str, refused: Refused, folder: Path) -> None:
+    (folder / "chat_template.jinja").write_bytes(source.encode("latin-1"))
+    said = refused("--model_id_or_path", str(folder))
+    assert "chat_template.jinja" in said or "no valid Jinja" in said
+    assert str(folder) in said
 
 
 def test_pickle_weights_only(refused: Refused, folder: Path) -> None:

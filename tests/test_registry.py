@@ -113,11 +113,31 @@ def test_transformers_renders_the_embedded_models_template_as_we_do() -> None:
 # --- recognising folders -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", ["qwen2_5", "qwen3", "ernie4_5", "ernie4_5_moe", "phi3"])
-def test_a_folder_is_recognised_by_its_architecture(family: str, family_folder: Any) -> None:
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_folder_is_recognised_from_its_files_alone(family: str, family_folder: Any) -> None:
     folder = family_folder(family)
     wanted = models.find(None, str(folder))
     assert (wanted.family.name, wanted.name) == (family, folder.name)
+
+
+def test_a_chat_template_of_no_family_is_told(family_folder: Any, tmp_path: Path, caplog: Any) -> None:
+    """A distilled model has the architecture of another one, and a format of its own."""
+    folder = Path(shutil.copytree(family_folder("qwen2_5"), tmp_path / "distilled"))
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}<|User|>{{ m.content }}{% endfor %}")
+    with caplog.at_level("WARNING"):
+        assert models.find(None, str(folder)).family.name == "qwen2_5"
+    assert "is not that of family qwen2_5" in caplog.text
+
+
+def test_named_chat_templates_are_read(family_folder: Any, tmp_path: Path) -> None:
+    """Older folders hold a list of them."""
+    folder = Path(shutil.copytree(family_folder("llama3"), tmp_path / "mine"))
+    source = (folder / "chat_template.jinja").read_text()
+    (folder / "chat_template.jinja").unlink()
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    named = [{"name": "tool_use", "template": "no"}, {"name": "default", "template": source}]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": named}))
+    assert models.find(None, str(folder)).family.name == "llama3"
 
 
 @pytest.mark.parametrize(("template", "family"), [("zephyr", "tinyllama"), ("chatml", "further")])

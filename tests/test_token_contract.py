@@ -73,7 +73,10 @@ def test_blank_system_message_is_no_system_block(family: str) -> None:
     assert "system" not in blank
 
 
-GOLDEN = {"qwen2_5": "qwen2_5", "qwen3": "qwen3", "qwen3_instruct_2507": "chatml", "phi3": "phi3", "zephyr": "zephyr"}
+GOLDEN = {
+    **{name: name for name in ("qwen2_5", "qwen3", "phi3", "phi4", "llama3", "zephyr")},
+    "qwen3_instruct_2507": "chatml",
+}
 
 
 @pytest.mark.parametrize("family", GOLDEN)

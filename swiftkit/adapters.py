@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from swiftkit.errors import Problems, SwiftkitError
-from swiftkit.models import read_object
+from swiftkit.model_folder import read_object
 from swiftkit.weights import header
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from swiftkit import adapters, models, paths, runs, weights
+from swiftkit import adapters, model_folder, models, paths, runs, weights
 from swiftkit.adapters import Adapter
 from swiftkit.config import CheckpointOptions
 from swiftkit.errors import SwiftkitError
@@ -178,7 +178,7 @@ def _of_folder(options: CheckpointOptions, path: Path) -> Checkpoint:
 
 
 def _whole(options: CheckpointOptions, path: Path) -> Checkpoint:
-    origin = models.read_object(path / ORIGIN, "export it again") if (path / ORIGIN).is_file() else None
+    origin = model_folder.read_object(path / ORIGIN, "export it again") if (path / ORIGIN).is_file() else None
     wanted = _origins(origin or {}, path) or models.find(options.model_type, str(path))
     folder = weights.inspect(path, wanted.family, trust_remote_code=options.trust_remote_code)
     run = Run(path.resolve().parent) if (path.resolve().parent / "run.yaml").is_file() else None

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from swiftkit import assets, chat, models, tokenization
+from swiftkit import assets, chat, model_folder, tokenization
 from swiftkit.checkpoints import Checkpoint
 
 # What a tokenizer needs, and what the licence asks for; code stays behind.
@@ -62,7 +62,7 @@ def _tokenizer_config(folder: Path, template: str) -> None:
     file = folder / "tokenizer_config.json"
     if not file.is_file():
         return
-    content = models.read_object(file)
+    content = model_folder.read_object(file)
     content.pop("auto_map", None)
     if "chat_template" in content:
         content["chat_template"] = template
@@ -72,7 +72,7 @@ def _tokenizer_config(folder: Path, template: str) -> None:
 def _generation_config(checkpoint: Checkpoint, folder: Path) -> None:
     """The base's, with every token that ends an answer; the learned one first."""
     file = checkpoint.beside.path / GENERATION
-    content = models.read_object(file) if file.is_file() else {}
+    content = model_folder.read_object(file) if file.is_file() else {}
     content.pop("_from_model_config", None)  # with it, transformers may put the config's single stop token back
     tokenizer = tokenization.load(checkpoint.folder.path, as_it_stands=checkpoint.wanted.embedded)
     learned, others, _ = chat.stops(

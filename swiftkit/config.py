@@ -281,6 +281,13 @@ class ModelsConfig(Config):
         [], "Parts of names to list, or `show NAME`.", "What", metavar="WORD", positional=True, shown="all"
     )
     family: str | None = flag(None, "Only models of this family.", "What", metavar="NAME", shown="all")
+    level: Literal["proven", "consistent", "known"] | None = flag(
+        None,
+        "Only models of this level: tokens proven against published renderings; training, exam and export consistent; "
+        "known to ms-swift.",
+        "What",
+        shown="all with WORD, else what is in the registry",
+    )
     datasets: bool = flag(False, "List datasets instead.", "What")
     lora_rank: int = flag(8, "Rank that trainable parameters are computed for.", "What", "r", "lora_r", ge=1)
 

@@ -22,7 +22,7 @@ from swiftkit import (
     companions,
     exams,
     hardware,
-    models,
+    model_folder,
     record,
     runs,
     weights,
@@ -138,7 +138,7 @@ def _key(checkpoint: Checkpoint, dtype: str) -> str:
 def _is(target: Path, key: str) -> bool:
     """Whether the folder is what the key says, whole and unchanged."""
     try:
-        origin = models.read_object(target / ORIGIN)
+        origin = model_folder.read_object(target / ORIGIN)
         files: dict[str, str] = origin["files"]
         return bool(origin["key"] == key) and all(runs.sha256(target / name) == files[name] for name in files)
     except (SwiftkitError, OSError, KeyError, TypeError, AttributeError):
@@ -147,7 +147,7 @@ def _is(target: Path, key: str) -> bool:
 
 def _held(target: Path, key: str) -> str:
     try:
-        origin = models.read_object(target / ORIGIN)
+        origin = model_folder.read_object(target / ORIGIN)
     except (SwiftkitError, OSError):
         return ""
     if origin.get("key") == key:
@@ -207,7 +207,7 @@ def _weights(checkpoint: Checkpoint, folder: Path, dtype: str) -> None:
     if ended.returncode:
         raise SwiftkitError(f"the export failed: {said}", exit_code=FAILED)
     if (base / INDEX).is_file():
-        index = models.read_object(base / INDEX)
+        index = model_folder.read_object(base / INDEX)
         size = checkpoint.folder.parameters * WIDTHS[dtype]
         index["metadata"] = {**(index.get("metadata") or {}), "total_size": size}
         companions.write_json(folder / INDEX, index)

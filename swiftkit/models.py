@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from swiftkit import assets, chat, paths
+from swiftkit import assets, catalogue, model_folder, paths
+from swiftkit.catalogue import Known
 from swiftkit.errors import SwiftkitError, nearest, unknown
-from swiftkit.schema import Message
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +30,7 @@ class Entry(BaseModel):
     modelscope: str | None = None
     huggingface: str | None = None
     embedded: str | None = None
-    parameters: float
+    parameters: float | None = None
     config: dict[str, int] = {}
     defaults: dict[str, Any] = {}
     dataset: str | None = None
@@ -49,6 +48,8 @@ class SwiftNames(BaseModel):
 class Family(BaseModel):
     """One `registry/*.yaml`; `name` is the file's.
 
+    `level` says what is known of its tokens: `proven` when they are those of a published rendering and of ms-swift's
+    encoder, `consistent` when training, exam and export agree and nobody has published renderings to compare with.
     `auto_map` names the code that published folders of this family bring although transformers has the same
     architecture built in; it is passed over. Any other code in a folder is a reason to refuse it.
     """
@@ -61,6 +62,7 @@ class Family(BaseModel):
     swift: SwiftNames
     lora_targets: list[str]
     models: dict[str, Entry]
+    level: Literal["proven", "consistent"] = "consistent"
     auto_map: list[str] = []
 
 
@@ -123,31 +125,88 @@ def find(model_type: str | None, model_id_or_path: str | None) -> Wanted:
     Raises:
         SwiftkitError: nothing of that name, a folder that does not fit, or one that fits several families.
     """
-    known = entries()
-    if model_type is None and model_id_or_path in known:
+    if model_type is None and model_id_or_path and _name(model_id_or_path) and not Path(model_id_or_path).exists():
         model_type, model_id_or_path = model_id_or_path, None
-    if model_type is not None and model_type not in known:
-        raise unknown("model type", model_type, known, "`swiftkit models` lists all of them")
     if model_type is None and model_id_or_path is None:
         raise SwiftkitError("no model is named", "pass --model_type NAME (`swiftkit models` lists them)")
     if model_id_or_path is None:
         assert model_type is not None
-        family, entry = known[model_type]
-        return Wanted(model_type, family, entry, folder_of(entry))
+        name, family, entry = named(model_type)
+        return Wanted(name, family, entry, folder_of(entry))
     folder = paths.typed(model_id_or_path, "--model_id_or_path")
     if folder.exists():
         return _from_folder(model_type, folder)
     return _from_hub_id(model_type, model_id_or_path)
 
 
+def _name(spelled: str) -> str | None:
+    """How the registry or the catalogue spells a model's name, which may be typed in any case."""
+    for names in (entries(), catalogue.models()):
+        for candidate in (spelled, spelled.lower()):
+            if candidate in names:
+                return candidate
+    return None
+
+
+def named(model_type: str) -> tuple[str, Family, Entry]:
+    """The model of that name, with its family; the registry's own, or one of the catalogue that belongs to a family.
+
+    Raises:
+        SwiftkitError: there is none, or ms-swift knows it and swiftkit has no family for it.
+    """
+    known, name = entries(), _name(model_type)
+    if name is None:
+        names = [*known, *catalogue.models()]
+        raise unknown("model type", model_type, names, "`swiftkit models` lists all of them")
+    if name not in known:  # the same model may stand in the registry under a name of its own
+        found = catalogue.models()[name]
+        name = next((n for i in (found.modelscope, found.huggingface) if i and (n := by_id().get(i.lower()))), name)
+    return (name, *known[name]) if name in known else (name, *_of_catalogue(catalogue.models()[name]))
+
+
+def catalogued(model_type: str) -> Known | None:
+    """The model of that name where only the catalogue has it: no family of the registry fits, or it is multimodal."""
+    name = _name(model_type)
+    known = catalogue.models().get(name) if name and name not in entries() else None
+    return known if known and (known.multimodal or family_of(known) is None) else None
+
+
+def level(family: Family, name: str) -> str:
+    """`proven` or `consistent`: of a model in the registry its family's; of others, whose template was not compared."""
+    return family.level if name in family.models else "consistent"
+
+
+def _of_catalogue(known: Known) -> tuple[Family, Entry]:
+    family = family_of(known)
+    if known.multimodal:
+        raise SwiftkitError(
+            f"{known.name} is multimodal, and swiftkit trains on text alone",
+            f"ms-swift trains it: swift sft --model {known.modelscope or known.huggingface}",
+        )
+    if family is None:
+        raise SwiftkitError(
+            f"{known.name} is known to ms-swift (type {known.swift_type}, template {known.swift_template}), "
+            "but swiftkit has no family for it, so nobody could check what it would be trained on",
+            "a family is one file: docs/registry.md; without that check: "
+            f"swift sft --model {known.modelscope or known.huggingface}",
+        )
+    return family, Entry(modelscope=known.modelscope, huggingface=known.huggingface)
+
+
+def family_of(known: Known) -> Family | None:
+    """The family that a model of the catalogue belongs to: the same type and template in ms-swift."""
+    pair = (known.swift_type, known.swift_template)
+    return next((f for f in families().values() if (f.swift.model_type, f.swift.template) == pair), None)
+
+
 def _from_folder(model_type: str | None, folder: Path) -> Wanted:
-    config = read_config(folder)
+    config = model_folder.read_config(folder)
     architectures = config.get("architectures") or []
     family = families().get(_origin(folder))
     if model_type is None and family and set(architectures) & set(family.architectures):
         return Wanted(folder.resolve().name, family, None, folder)
     if model_type is not None:
-        family, entry = entries()[model_type]
+        model_type, family, entry = named(model_type)
         if not set(architectures) & set(family.architectures):
             others = [name for name, f in families().items() if set(architectures) & set(f.architectures)]
             raise SwiftkitError(
@@ -162,13 +221,14 @@ def _from_folder(model_type: str | None, folder: Path) -> Wanted:
             "add a family with one file: docs/registry.md",
         )
     names = ", ".join(f"{next(iter(f.models))} ({f.name})" for f in fitting)
-    theirs = _template(folder)
+    theirs = model_folder.template(folder)
     if theirs is None:
         raise SwiftkitError(
             f"{folder} holds a {_listed(architectures)} without a chat template: is it a base model?",
             f"pass --model_type, one of the family whose chat format it shall learn: {names}",
         )
-    matching = _alike(theirs, fitting)
+    alike = model_folder.alike(theirs, [f.template for f in fitting])
+    matching = [f for f in fitting if f.template in alike]
     if len(matching) != 1 < len(fitting):
         raise SwiftkitError(
             f"{folder} holds a {_listed(architectures)} whose chat template does not tell its family",
@@ -187,7 +247,7 @@ def _from_folder(model_type: str | None, folder: Path) -> Wanted:
 def _origin(folder: Path) -> str:
     """The family that swiftkit.json of a merged folder names; empty where there is none."""
     file = folder / "swiftkit.json"
-    return str(read_object(file, "export it again").get("family")) if file.is_file() else ""
+    return str(model_folder.read_object(file, "export it again").get("family")) if file.is_file() else ""
 
 
 def _from_hub_id(model_type: str | None, hub_id: str) -> Wanted:
@@ -196,110 +256,25 @@ def _from_hub_id(model_type: str | None, hub_id: str) -> Wanted:
             f"the model folder {hub_id} does not exist", "--model_id_or_path takes a folder or org/name"
         )
     if model_type is not None:
-        family, entry = entries()[model_type]
+        model_type, family, entry = named(model_type)
         return Wanted(model_type, family, entry, None, hub_id)
-    by_id = {
-        spelled.lower(): name
-        for name, (_, entry) in entries().items()
-        for spelled in (entry.modelscope, entry.huggingface)
-        if spelled
-    }
-    if hub_id.lower() not in by_id:
-        hint = nearest(hub_id.lower(), by_id, "a model of a known family works with --model_type beside it")
-        raise SwiftkitError(f"there is no folder {hub_id}, and the registry has no model of that hub id", hint)
-    name = by_id[hub_id.lower()]
-    family, entry = entries()[name]
+    ids = {**catalogue.by_id(), **by_id()}
+    if hub_id.lower() not in ids:
+        hint = nearest(hub_id.lower(), ids, "a model of a known family works with --model_type beside it")
+        raise SwiftkitError(f"there is no folder {hub_id}, and neither registry nor catalogue has that hub id", hint)
+    name, family, entry = named(ids[hub_id.lower()])
     return Wanted(name, family, entry, None, hub_id)
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """A model folder's config.json.
-
-    Raises:
-        SwiftkitError: this is no folder of a model.
-    """
-    if not folder.is_dir():
-        raise SwiftkitError(f"{folder} is a file, not a model folder")
-    if (folder / "adapter_config.json").is_file():
-        raise SwiftkitError(f"{folder} is an adapter, not a model", "name the base model that it was trained on")
-    path = folder / "config.json"
-    if not path.is_file():
-        held = sorted(p.name for p in folder.iterdir())[:8]
-        raise SwiftkitError(
-            f"{folder} is no model folder: it has no config.json",
-            f"it holds: {', '.join(held)}" if held else "it is empty",
-        )
-    config = read_object(path)
-    names, limit = config.get("architectures") or [], config.get("max_position_embeddings")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise SwiftkitError(f"{path}: architectures is no list of names", "download the model again")
-    if limit is not None and not isinstance(limit, int):
-        raise SwiftkitError(f"{path}: max_position_embeddings is no number", "download the model again")
-    return config
-
-
-def read_object(path: Path, hint: str = "download the model again") -> dict[str, Any]:
-    """The JSON object in a file of a model folder.
-
-    Raises:
-        SwiftkitError: it is none; `hint` is the way out.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise SwiftkitError(f"{path} is broken: {error}", hint) from error
-    if not isinstance(content, dict):
-        raise SwiftkitError(f"{path} is broken: it holds no JSON object", hint)
-    return content
+def by_id() -> dict[str, str]:
+    """Hub ids of the registry's models, in small letters, each with the model's name."""
+    return {
+        hub_id.lower(): name
+        for name, (_, entry) in entries().items()
+        for hub_id in (entry.modelscope, entry.huggingface)
+        if hub_id
+    }
 
 
 def _listed(names: list[str]) -> str:
     return "/".join(names) or "model of unnamed architecture"
-
-
-PROBE: list[Message] = [
-    {"role": "user", "content": "a\n b"},
-    {"role": "assistant", "content": "c"},
-    {"role": "user", "content": "d"},
-    {"role": "assistant", "content": "e"},
-]
-
-
-def _alike(theirs: chat.Template, fitting: list[Family]) -> list[Family]:
-    """The families whose template prompts like a model folder's; of several, those that also end like it."""
-    for messages in (PROBE[:-1], PROBE):
-        prompts = messages[-1]["role"] == "user"
-        try:
-            text = theirs.render(messages, add_generation_prompt=prompts)
-        except (SwiftkitError, TypeError):
-            return []
-        matching = [f for f in fitting if chat.load(f.template).render(messages, add_generation_prompt=prompts) == text]
-        if len(matching) < 2:
-            return matching
-        fitting = matching
-    return fitting
-
-
-def _template(folder: Path) -> chat.Template | None:
-    """The chat template of a model folder; None where there is none."""
-    file, settings = folder / "chat_template.jinja", folder / "tokenizer_config.json"
-    try:
-        source: Any = file.read_text(encoding="utf-8") if file.is_file() else None
-    except UnicodeDecodeError as error:
-        raise SwiftkitError(f"{file} is broken: {error}", "download the model again") from error
-    tokens: dict[str, Any] = {}
-    if settings.is_file():
-        tokens = read_object(settings)
-        source = source or tokens.get("chat_template")
-    if isinstance(source, list):  # several, each with its name
-        source = next((t.get("template") for t in source if isinstance(t, dict) and t.get("name") == "default"), None)
-    if not isinstance(source, str):
-        return None
-    made = chat.compile(source, str(folder), lenient=True)
-    for key in ("bos_token", "eos_token"):
-        made.compiled.globals[key] = _token(tokens.get(key))
-    return made
-
-
-def _token(value: Any) -> str:
-    return str(value.get("content", "")) if isinstance(value, dict) else str(value or "")

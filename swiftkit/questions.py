@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from swiftkit import chat, data, instruct, learned, models, plugins, sources, tokenization
+from swiftkit import chat, data, instruct, learned, model_folder, plugins, sources, tokenization
 from swiftkit.checkpoints import Checkpoint
 from swiftkit.config import ExamConfig
 from swiftkit.errors import Problems, SwiftkitError
@@ -238,6 +238,6 @@ def _fitting(questions: list[Question], config: ExamConfig, context: int | None)
 def _stops(checkpoint: Checkpoint, template: chat.Template, tokenizer: Any) -> tuple[list[int], str | None]:
     """Tokens that end an answer: the one that was learned, and those that the model folder names."""
     file = checkpoint.folder.path / "generation_config.json"
-    generation = models.read_object(file) if file.is_file() else {}
+    generation = model_folder.read_object(file) if file.is_file() else {}
     stop, others, text = chat.stops(template, tokenizer, checkpoint.folder.config, generation)
     return [*stop, *others], None if stop else text

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from swiftkit import chat, data, instruct, models, sources, tokenization
+from swiftkit import chat, data, instruct, model_folder, models, sources, tokenization
 from swiftkit.config import DataOptions
 from swiftkit.errors import Problems, SwiftkitError
 from swiftkit.schema import Example
@@ -96,7 +96,7 @@ class Tokens:
 
 def _stop_token(folder: Path) -> str:
     file = folder / "tokenizer_config.json"
-    value = models.read_object(file).get("eos_token") if file.is_file() else None
+    value = model_folder.read_object(file).get("eos_token") if file.is_file() else None
     return str(value["content"] if isinstance(value, dict) else value or "")
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from swiftkit.errors import Problems, SwiftkitError
-from swiftkit.models import Family, Wanted, read_config, read_object
+from swiftkit.model_folder import read_config, read_object
+from swiftkit.models import Family, Wanted
 
 logger = logging.getLogger(__name__)
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")

@@ -31,18 +31,20 @@ RANKS = [
     {"overlap"},
     {"weights", "runs", "curves", "data"},
     {"instruct", "scorers"},
-    {"formats", "sources", "models", "lora", "hub", "hardware", "chat", "tokenization", "markers", "child"},
+    {"formats", "sources", "models", "lora", "hub", "hardware", "tokenization", "markers", "child"},
+    {"model_folder"},
+    {"chat"},
     {"values"},
     {"units", "notation", "symbolic"},
     {"events", "flags", "helptext"},
-    {"config", "plugins", "passthrough"},
+    {"config", "plugins", "passthrough", "catalogue"},
     {"declaration"},
     {"assets", "log", "paths"},
     {"errors", "schema"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}
 # Siblings that one module may use of another, and a package its own.
-ALLOWED = {("sources", "hub"), ("models", "chat"), ("formats", "formats"), ("weights", "models")}
+ALLOWED = {("sources", "hub"), ("formats", "formats"), ("weights", "models")}
 
 
 def modules() -> list[Path]:

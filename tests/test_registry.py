@@ -157,7 +157,7 @@ def test_two_families_of_one_architecture_are_told_apart_by_the_chat_template(
 
 def test_a_hub_id_of_the_registry_is_recognised() -> None:
     assert models.find(None, "Qwen/Qwen2.5-1.5B-Instruct").name == "qwen2_5-1_5b-instruct"
-    with pytest.raises(SwiftkitError, match="no model of that hub id"):
+    with pytest.raises(SwiftkitError, match="has that hub id"):
         models.find(None, "Qwen/Qwen99")
 
 

@@ -1,21 +1,24 @@
-"""`swiftkit models`: what the registry knows."""
+"""`swiftkit models`: what the registry and ms-swift's catalogue know."""
 
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
-from swiftkit import lora, models, sources, weights
+from swiftkit import catalogue, lora, models, sources, weights
 from swiftkit.config import ModelsConfig
 from swiftkit.errors import Problems, SwiftkitError, unknown
 from swiftkit.flags import Given, build
 from swiftkit.log import table
 
+logger = logging.getLogger(__name__)
 CONFIG = ModelsConfig
 EPILOG = """\
 examples:
   swiftkit models
   swiftkit models qwen 7b
+  swiftkit models --level known
   swiftkit models show qwen2_5-1_5b-instruct --lora_rank 16
   swiftkit models --datasets"""
 
@@ -26,34 +29,72 @@ def run(given: Given, problems: Problems) -> int:
     config = build(ModelsConfig, given)
     if config.datasets:
         return _datasets(config)
-    known = models.entries()
     if config.words[:1] == ["show"]:
         if len(config.words) != 2:
             raise SwiftkitError("`swiftkit models show` takes one name", "`swiftkit models` lists them")
-        name = config.words[1]
-        if name not in known:
-            raise unknown("model", name, known, "`swiftkit models` lists all of them")
-        return _show(name, *known[name], config)
+        return _show(config.words[1], config)
     if config.family and config.family not in models.families():
         raise unknown("family", config.family, models.families())
-    rows: list[dict[str, Any]] = [
-        {
-            "model": name,
-            "family": family.name,
-            "parameters": entry.parameters,
-            "source": "embedded" if entry.embedded else entry.modelscope or entry.huggingface,
-        }
-        for name, (family, entry) in known.items()
-        if all(word.lower() in name.lower() for word in config.words) and config.family in (None, family.name)
-    ]
+    rows = [row for row in [*_registered(), *_catalogued()] if _wanted(row, config)]
     if not rows:
         raise SwiftkitError(f"no model has {' and '.join(config.words)} in its name", "`swiftkit models` lists all")
     if config.json_:
         print(json.dumps({"models": rows}))
-    else:
-        shown = [[r["model"], r["family"], size(r["parameters"]), str(r["source"])] for r in rows]
-        print(table(["model", "family", "parameters", "weights from"], shown))
+        return 0
+    shown = [
+        [r["model"], r["family"] or "", r["level"], size(r["parameters"]) if r["parameters"] else "", str(r["source"])]
+        for r in rows
+    ]
+    print(table(["model", "family", "level", "parameters", "weights from"], shown))
+    if not config.words and not config.level and not config.family:
+        logger.info(
+            "and %s more that ms-swift trains: `swiftkit models WORD`, `swiftkit models --level known`",
+            f"{len(_catalogued()):,}",
+        )
     return 0
+
+
+def _wanted(row: dict[str, Any], config: ModelsConfig) -> bool:
+    """Whether a row is asked for; those of the catalogue only by a word, a level, or a family."""
+    asked = config.words or config.level or config.family or row["registered"]
+    named = all(word.lower() in row["model"].lower() for word in config.words)
+    return bool(asked and named and config.family in (None, row["family"]) and config.level in (None, row["level"]))
+
+
+def _registered() -> list[dict[str, Any]]:
+    return [
+        {
+            "model": name,
+            "family": family.name,
+            "level": family.level,
+            "parameters": entry.parameters,
+            "source": "embedded" if entry.embedded else entry.modelscope or entry.huggingface,
+            "registered": True,
+        }
+        for name, (family, entry) in models.entries().items()
+    ]
+
+
+def _catalogued() -> list[dict[str, Any]]:
+    """The text models of the catalogue that are not in the registry."""
+    here = models.by_id()
+    rows = []
+    for name, known in catalogue.models().items():
+        ids = [hub_id for hub_id in (known.modelscope, known.huggingface) if hub_id]
+        if known.multimodal or any(hub_id.lower() in here for hub_id in ids):
+            continue
+        family = models.family_of(known)
+        rows.append(
+            {
+                "model": name,
+                "family": family.name if family else None,
+                "level": "consistent" if family else "known",
+                "parameters": None,
+                "source": ids[0],
+                "registered": False,
+            }
+        )
+    return rows
 
 
 def size(parameters: float) -> str:
@@ -61,7 +102,11 @@ def size(parameters: float) -> str:
     return f"{parameters / 1e9:.2f} B" if parameters >= 1e9 else f"{parameters / 1e6:.3g} M"
 
 
-def _show(name: str, family: models.Family, entry: models.Entry, config: ModelsConfig) -> int:
+def _show(asked: str, config: ModelsConfig) -> int:
+    known = models.catalogued(asked)
+    if known:
+        return _show_known(known, config)
+    name, family, entry = models.named(asked)
     folder = models.folder_of(entry)
     if folder:
         found = lora.layers(weights.inspect(folder, family, trust_remote_code=False).tensors)
@@ -71,6 +116,7 @@ def _show(name: str, family: models.Family, entry: models.Entry, config: ModelsC
     content: dict[str, Any] = {
         "model": name,
         "family": family.name,
+        "level": models.level(family, name),
         "parameters": entry.parameters,
         "modelscope": entry.modelscope,
         "huggingface": entry.huggingface,
@@ -86,15 +132,37 @@ def _show(name: str, family: models.Family, entry: models.Entry, config: ModelsC
     if config.json_:
         print(json.dumps(content))
         return 0
-    content["parameters"] = size(entry.parameters)
+    content["parameters"] = size(entry.parameters) if entry.parameters else None
     content["defaults"] = [f"--{key} {value}" for key, value in entry.defaults.items()]
-    if trained is not None:
+    if trained is not None and entry.parameters:
         content["trainable"] = (
             f"{trained:,} with LoRA of rank {config.lora_rank} ({trained / (trained + entry.parameters):.2%})"
         )
     del content["lora_rank"]
     shown = [[key, ", ".join(v) if isinstance(v, list) else str(v)] for key, v in content.items() if v]
     print(table([], shown))
+    return 0
+
+
+def _show_known(known: catalogue.Known, config: ModelsConfig) -> int:
+    """A model that ms-swift trains and swiftkit has no family for."""
+    content = {
+        "model": known.name,
+        "level": "known",
+        "means": "multimodal; swiftkit trains on text alone"
+        if known.multimodal
+        else "ms-swift trains it; swiftkit has no family for it and checks nothing",
+        "modelscope": known.modelscope,
+        "huggingface": known.huggingface,
+        "formerly": list(known.former),
+        "architectures": list(known.architectures),
+        "ms-swift": f"type {known.swift_type}, template {known.swift_template}",
+    }
+    if config.json_:
+        print(json.dumps(content))
+    else:
+        shown = [[key, ", ".join(v) if isinstance(v, list) else str(v)] for key, v in content.items() if v]
+        print(table([], shown))
     return 0
 
 

@@ -1,0 +1,102 @@
+"""What a model folder says of itself: its config.json, and its chat template beside those of swiftkit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from swiftkit import chat
+from swiftkit.errors import SwiftkitError
+from swiftkit.schema import Message
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A model folder's config.json.
+
+    Raises:
+        SwiftkitError: this is no folder of a model.
+    """
+    if not folder.is_dir():
+        raise SwiftkitError(f"{folder} is a file, not a model folder")
+    if (folder / "adapter_config.json").is_file():
+        raise SwiftkitError(f"{folder} is an adapter, not a model", "name the base model that it was trained on")
+    path = folder / "config.json"
+    if not path.is_file():
+        held = sorted(p.name for p in folder.iterdir())[:8]
+        raise SwiftkitError(
+            f"{folder} is no model folder: it has no config.json",
+            f"it holds: {', '.join(held)}" if held else "it is empty",
+        )
+    config = read_object(path)
+    names, limit = config.get("architectures") or [], config.get("max_position_embeddings")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise SwiftkitError(f"{path}: architectures is no list of names", "download the model again")
+    if limit is not None and not isinstance(limit, int):
+        raise SwiftkitError(f"{path}: max_position_embeddings is no number", "download the model again")
+    return config
+
+
+def read_object(path: Path, hint: str = "download the model again") -> dict[str, Any]:
+    """The JSON object in a file of a model folder.
+
+    Raises:
+        SwiftkitError: it is none; `hint` is the way out.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SwiftkitError(f"{path} is broken: {error}", hint) from error
+    if not isinstance(content, dict):
+        raise SwiftkitError(f"{path} is broken: it holds no JSON object", hint)
+    return content
+
+
+PROBE: list[Message] = [
+    {"role": "user", "content": "a\n b"},
+    {"role": "assistant", "content": "c"},
+    {"role": "user", "content": "d"},
+    {"role": "assistant", "content": "e"},
+]
+
+
+def alike(theirs: chat.Template, names: Iterable[str]) -> list[str]:
+    """Those of our chat templates that prompt like a model folder's; of several, those that also end like it."""
+    fitting = list(dict.fromkeys(names))
+    for messages in (PROBE[:-1], PROBE):
+        prompts = messages[-1]["role"] == "user"
+        try:
+            text = theirs.render(messages, add_generation_prompt=prompts)
+        except (SwiftkitError, TypeError):
+            return []
+        matching = [n for n in fitting if chat.load(n).render(messages, add_generation_prompt=prompts) == text]
+        if len(matching) < 2:
+            return matching
+        fitting = matching
+    return fitting
+
+
+def template(folder: Path) -> chat.Template | None:
+    """The chat template of a model folder; None where there is none."""
+    file, settings = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    try:
+        source: Any = file.read_text(encoding="utf-8") if file.is_file() else None
+    except UnicodeDecodeError as error:
+        raise SwiftkitError(f"{file} is broken: {error}", "download the model again") from error
+    tokens: dict[str, Any] = {}
+    if settings.is_file():
+        tokens = read_object(settings)
+        source = source or tokens.get("chat_template")
+    if isinstance(source, list):  # several, each with its name
+        source = next((t.get("template") for t in source if isinstance(t, dict) and t.get("name") == "default"), None)
+    if not isinstance(source, str):
+        return None
+    made = chat.compile(source, str(folder), lenient=True)
+    for key in ("bos_token", "eos_token"):
+        made.compiled.globals[key] = _token(tokens.get(key))
+    return made
+
+
+def _token(value: Any) -> str:
+    return str(value.get("content", "")) if isinstance(value, dict) else str(value or "")

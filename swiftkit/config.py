@@ -278,7 +278,12 @@ class ModelsConfig(Config):
     """List the models and datasets that swiftkit knows, or show one."""
 
     words: list[str] = flag(
-        [], "Parts of names to list, or `show NAME`.", "What", metavar="WORD", positional=True, shown="all"
+        [],
+        "Parts of names to list, or `show NAME`, or `check NAME` (or a model folder).",
+        "What",
+        metavar="WORD",
+        positional=True,
+        shown="all",
     )
     family: str | None = flag(None, "Only models of this family.", "What", metavar="NAME", shown="all")
     level: Literal["proven", "consistent", "known"] | None = flag(

@@ -44,11 +44,11 @@ def _product(shape: list[int]) -> int:
     return product
 
 
-def locate(wanted: Wanted) -> Path:
+def locate(wanted: Wanted, *, download: bool = True) -> Path:
     """The folder with the weights: named, embedded, under `$SWIFTKIT_MODELS`, in a hub's cache, else downloaded.
 
     Raises:
-        SwiftkitError: it is nowhere and cannot be downloaded.
+        SwiftkitError: it is nowhere and cannot be downloaded, or should not be.
     """
     if wanted.folder is not None:
         return wanted.folder
@@ -68,6 +68,10 @@ def locate(wanted: Wanted) -> Path:
         if cached:
             logger.info("weights: %s (downloaded before)", cached)
             return cached
+    if not download:
+        raise SwiftkitError(
+            f"{wanted.name} is not on this machine", "pass --model_id_or_path FOLDER, or put it under $SWIFTKIT_MODELS"
+        )
     return hub.fetch_model(wanted.hub_id or wanted.name, *_per_hub(wanted))
 
 

@@ -19,7 +19,7 @@ RANKS = [
     {"__main__"},
     {"cli"},
     {"commands"},
-    {"report", "merging"},
+    {"report", "merging", "contract"},
     {"companions"},
     {"examining"},
     {"record"},

@@ -3,66 +3,62 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FAMILIES, shared
+from conftest import FAMILIES, ROOT, shared, swiftkit
 
-from swiftkit import chat, models, tokenization
-
-
-def turns(*contents: str, system: str | None = None) -> list[dict[str, str]]:
-    said = [] if system is None else [{"role": "system", "content": system}]
-    return said + [{"role": ("user", "assistant")[i % 2], "content": c} for i, c in enumerate(contents)]
-
-
-CONVERSATIONS = {
-    "no system": turns("What is 3 + 4?", "3 + 4 = 7\n\n<<ans:7>>"),
-    "empty system": turns("What is 3 + 4?", "7", system=""),
-    "system": turns("What is 3 + 4?", "7", system="You are a careful maths tutor."),
-    "several turns": turns("Hello!", "Hi.", "2 + 2?", "4", "And 3 + 3?", "6\n"),
-    "several turns with system": turns("Hello!", "Hi.", "2 + 2?", "4", system="Answer briefly."),
-    "unicode": turns(
-        "小丽看一本240页的故事书。\n一共看了多少页？ 🙂 e\u0301", "$\\frac{1}{8}$ 的 240 是 30\n\n{{ans:30}}"
-    ),
-    "jinja": turns("{{ 7 * 7 }} {% for x in y %} {# gone? #}", "{{ messages }} {% endgeneration %} {%- raw -%}"),
-    "special tokens": turns("Say <|im_end|> or </s> or <|end|>.", "<|im_start|>user\n</s><|end|>\nno"),
-    "white space": turns("  a\n\n\tb  ", "\n c  \n"),
-    "markers of ms-swift": turns("[INST] {{QUERY}} {{SYSTEM}} ### Human: x", "{{RESPONSE}} <<SYS>>"),
-}
+from swiftkit import chat, contract, models, tokenization
+from swiftkit.contract import CONVERSATIONS, turns
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", CONVERSATIONS)
-def test_ids_and_learned_tokens_are_those_of_ms_swift(family: str, name: str, family_folder: Any) -> None:
-    folder = family_folder(family)
-    messages = CONVERSATIONS[name]
-    entry = models.families()[family]
-    ours = next(chat.encode([messages], chat.load(entry.template), tokenization.load(folder)))
-    theirs = _ms_swift(folder, entry, messages)
-    assert ours.ids == theirs["input_ids"]
-    assert ours.labels == theirs["labels"]
-    assert 0 < ours.learned < len(ours.ids)
+def test_training_export_and_ms_swift_see_the_same_tokens(family: str, family_folder: Any) -> None:
+    done = swiftkit("models", "check", str(family_folder(family)), "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert (told["family"], told["kept"], told["stop"]) == (family, True, None)
+    assert [row["conversation"] for row in told["conversations"]] == list(CONVERSATIONS)
+    for row in told["conversations"]:
+        assert row["ms_swift"] == row["export"] == "same", row
+        assert 0 < row["learned"] < row["tokens"]
 
 
-@cache
-def _ms_swift_template(folder: Any, model_type: str, template_type: str) -> Any:
-    from swift import get_processor, get_template
+def test_a_contract_that_is_broken_is_told(family_folder: Any, further_family: None) -> None:
+    """ChatML on a tokenizer that has no ChatML tokens: the stop token is learned in pieces."""
+    words = ["models", "check", str(family_folder("tinyllama"))]
+    assert swiftkit(*words).returncode == 0
+    folder = Path(shutil.copytree(family_folder("tinyllama"), "mine"))
+    shutil.copy(ROOT / "templates" / "chatml.jinja", folder / "chat_template.jinja")
+    done = swiftkit("models", "check", "mine")
+    assert done.returncode == 1
+    assert "no token for `<|im_end|>`" in done.stdout
+    assert "training and serving would part" in done.stdout
 
-    # Of a thinking family ms-swift learns earlier answers with a thinking block that the published template does
-    # not show there; its `last_round` is the way of learning that agrees with what a server renders.
-    scale = "last_round" if template_type == "qwen3" else "default"
-    processor = get_processor(str(folder), model_type=model_type)
-    template = get_template(processor, template_type=template_type, loss_scale=scale)
-    template.set_mode("train")
-    return template
+
+def test_where_tokens_part_is_said() -> None:
+    tokenizer = tokenization.load(ROOT / "models" / "tiny-math", as_it_stands=True)
+    one, two = (tokenizer.encode(text, add_special_tokens=False).ids for text in ("1 + 2 = 3", "1 + 2 = 4"))
+    assert contract._parts(one, one, tokenizer) == ""
+    assert contract._parts(one, two, tokenizer) == f"tokens part at {len(one) - 1}: '3' here, '4' there"
+    assert "'' there" in contract._parts(one, one[:-1], tokenizer)
 
 
-def _ms_swift(folder: Any, entry: models.Family, messages: list[dict[str, str]]) -> dict[str, Any]:
-    template = _ms_swift_template(folder, entry.swift.model_type, entry.swift.template)
-    encoded: dict[str, Any] = template.encode({"messages": [dict(m) for m in messages]})
-    return encoded
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["check"], "takes one name or model folder"),
+        (["check", "nope"], "no model type is named"),
+        (["check", "qwen2_5-7b-instruct"], "is not on this machine"),
+        (["check", "."], "no config.json"),
+    ],
+)
+def test_checking_what_is_not_here_is_refused(words: list[str], said: str) -> None:
+    done = swiftkit("models", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
 
 
 @pytest.mark.parametrize("family", FAMILIES)

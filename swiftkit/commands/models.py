@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
-from swiftkit import catalogue, lora, models, sources, weights
+from swiftkit import catalogue, contract, lora, models, sources, weights
 from swiftkit.config import ModelsConfig
-from swiftkit.errors import Problems, SwiftkitError, unknown
+from swiftkit.errors import FAILED, Problems, SwiftkitError, unknown
 from swiftkit.flags import Given, build
 from swiftkit.log import table
 
@@ -19,6 +20,8 @@ examples:
   swiftkit models
   swiftkit models qwen 7b
   swiftkit models --level known
+  swiftkit models check ./model
+      whether training, export and ms-swift see the same tokens, on this folder's own tokenizer
   swiftkit models show qwen2_5-1_5b-instruct --lora_rank 16
   swiftkit models --datasets"""
 
@@ -33,6 +36,12 @@ def run(given: Given, problems: Problems) -> int:
         if len(config.words) != 2:
             raise SwiftkitError("`swiftkit models show` takes one name", "`swiftkit models` lists them")
         return _show(config.words[1], config)
+    if config.words[:1] == ["check"]:
+        if len(config.words) != 2:
+            raise SwiftkitError(
+                "`swiftkit models check` takes one name or model folder", "`swiftkit models` lists them"
+            )
+        return _check(config.words[1], config)
     if config.family and config.family not in models.families():
         raise unknown("family", config.family, models.families())
     rows = [row for row in [*_registered(), *_catalogued()] if _wanted(row, config)]
@@ -164,6 +173,24 @@ def _show_known(known: catalogue.Known, config: ModelsConfig) -> int:
         shown = [[key, ", ".join(v) if isinstance(v, list) else str(v)] for key, v in content.items() if v]
         print(table([], shown))
     return 0
+
+
+def _check(asked: str, config: ModelsConfig) -> int:
+    """The token contract on the tokenizer of a model that is here; exit code 1 where training and serving part."""
+    wanted = models.find(None, asked) if Path(asked).exists() else models.find(asked, None)
+    folder = weights.inspect(weights.locate(wanted, download=False), wanted.family, trust_remote_code=False)
+    verdicts, stop = contract.check(wanted, folder)
+    kept = stop is None and all(verdict.export == contract.SAME for verdict in verdicts)
+    if config.json_:
+        told = {"model": wanted.name, "family": wanted.family.name, "template": wanted.family.template}
+        print(json.dumps({**told, "kept": kept, "stop": stop, "conversations": [vars(v) for v in verdicts]}))
+        return 0 if kept else FAILED
+    rows = [[v.conversation, str(v.tokens), str(v.learned), v.ms_swift, v.export] for v in verdicts]
+    print(table(["conversation", "tokens", "learned", "ms-swift's encoder", "exported, in transformers"], rows))
+    print(f"\nanswers end: {stop or 'at a token that is learned, and at which generation stops'}")
+    verdict = "training, exam and export see the same tokens" if kept else "training and serving would part"
+    print(f"{wanted.name} (family {wanted.family.name}, template {wanted.family.template}): {verdict}")
+    return 0 if kept else FAILED
 
 
 def _datasets(config: ModelsConfig) -> int:

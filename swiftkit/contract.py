@@ -1,0 +1,163 @@
+"""The token contract: training, exam, export and ms-swift see the same tokens of the same conversation.
+
+What is compared, on the tokenizer of a real model folder:
+
+- swiftkit's renderer: token ids and which of them are learned, as `sft` trains and `exam` asks;
+- ms-swift's own encoder with the family's template;
+- the folder as `export` writes it, loaded by plain transformers: the prompt in front of every answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swiftkit import chat, companions, model_folder, tokenization
+from swiftkit.checkpoints import Checkpoint
+from swiftkit.errors import FAILED, SwiftkitError
+from swiftkit.models import Wanted
+from swiftkit.schema import Message
+from swiftkit.weights import Folder
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+def turns(*contents: str, system: str | None = None) -> list[Message]:
+    """A conversation of user and assistant in turn."""
+    said: list[Message] = [] if system is None else [{"role": "system", "content": system}]
+    for index, content in enumerate(contents):
+        said.append({"role": "assistant" if index % 2 else "user", "content": content})
+    return said
+
+
+CONVERSATIONS: dict[str, list[Message]] = {
+    "no system": turns("What is 3 + 4?", "3 + 4 = 7\n\n<<ans:7>>"),
+    "empty system": turns("What is 3 + 4?", "7", system=""),
+    "system": turns("What is 3 + 4?", "7", system="You are a careful maths tutor."),
+    "several turns": turns("Hello!", "Hi.", "2 + 2?", "4", "And 3 + 3?", "6\n"),
+    "several turns with system": turns("Hello!", "Hi.", "2 + 2?", "4", system="Answer briefly."),
+    "unicode": turns(
+        "小丽看一本240页的故事书。\n一共看了多少页？ 🙂 e\u0301", "$\\frac{1}{8}$ 的 240 是 30\n\n{{ans:30}}"
+    ),
+    "jinja": turns("{{ 7 * 7 }} {% for x in y %} {# gone? #}", "{{ messages }} {% endgeneration %} {%- raw -%}"),
+    "special tokens": turns("Say <|im_end|> or </s> or <|end|>.", "<|im_start|>user\n</s><|end|>\nno"),
+    "white space": turns("  a\n\n\tb  ", "\n c  \n"),
+    "markers of ms-swift": turns("[INST] {{QUERY}} {{SYSTEM}} ### Human: x", "{{RESPONSE}} <<SYS>>"),
+}
+SAME = "same"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One conversation: its tokens, how many are learned, and what ms-swift and the exported folder make of it.
+
+    `ms_swift` and `export` are `same`, or say where they part.
+    """
+
+    conversation: str
+    tokens: int
+    learned: int
+    ms_swift: str
+    export: str
+
+
+def check(wanted: Wanted, folder: Folder) -> tuple[list[Verdict], str | None]:
+    """A verdict for every conversation, and what is wrong with the token that ends an answer, if anything is.
+
+    Raises:
+        SwiftkitError: transformers or ms-swift cannot load the folder.
+    """
+    tokenizer = tokenization.load(folder.path, as_it_stands=wanted.embedded)
+    tokenization.check(tokenizer, folder.path, folder.config)
+    template = chat.load(wanted.family.template)
+    with tempfile.TemporaryDirectory() as name:
+        exported = Path(name) / "exported"
+        exported.mkdir()
+        companions.write(Checkpoint("base", wanted, folder), exported, "bf16")
+        theirs = _theirs(wanted, exported)
+        stop = _stop(template, tokenizer, model_folder.read_object(exported / companions.GENERATION))
+    verdicts = []
+    for name, encoded in zip(CONVERSATIONS, chat.encode(CONVERSATIONS.values(), template, tokenizer), strict=True):
+        ids, labels = theirs["ms_swift"][name]
+        parts = _parts(encoded.ids, ids, tokenizer) or _parts(encoded.labels, labels, tokenizer, "learned tokens part")
+        verdicts.append(
+            Verdict(
+                name,
+                len(encoded.ids),
+                encoded.learned,
+                parts or SAME,
+                _prompts(CONVERSATIONS[name], theirs["export"][name], template, tokenizer) or SAME,
+            )
+        )
+    return verdicts, stop
+
+
+def _theirs(wanted: Wanted, exported: Path) -> dict[str, Any]:
+    """What ms-swift and transformers make of the conversations, worked out in a process of its own."""
+    job = {"folder": str(exported), "swift": wanted.family.swift.model_dump(), "conversations": CONVERSATIONS}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "LOG_LEVEL": "ERROR"}
+    done = subprocess.run(
+        [sys.executable, "-m", "swiftkit.worker.contract"],
+        input=json.dumps(job),
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["no reason given"]
+        raise SwiftkitError(f"ms-swift or transformers cannot load this model: {said[-1]}", exit_code=FAILED)
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def _parts(ours: Sequence[int], theirs: Sequence[int], tokenizer: Tokenizer, what: str = "tokens part") -> str:
+    """Where two rows of tokens part, with the text behind; empty where they do not."""
+    if list(ours) == list(theirs):
+        return ""
+    place = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b), min(len(ours), len(theirs)))
+
+    def text(row: Sequence[int]) -> str:
+        shown = [token for token in row[place : place + 6] if token != chat.IGNORED]
+        return repr(tokenizer.decode(shown, skip_special_tokens=False))
+
+    return f"{what} at {place}: {text(ours)} here, {text(theirs)} there"
+
+
+def _prompts(
+    messages: list[Message], theirs: list[dict[str, Any]], template: chat.Template, tokenizer: Tokenizer
+) -> str:
+    """Where the prompts in front of a conversation's answers part; empty where they do not.
+
+    A prompt is compared as text and as tokens. With answers in it, it is compared as text: a server tokenises it in one
+    piece, and training begins a piece where an answer begins.
+    """
+    places = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
+    for number, (place, their) in enumerate(zip(places, theirs, strict=True), 1):
+        asked = messages[:place]
+        text = template.render(asked, add_generation_prompt=True)
+        if text != their["text"]:
+            return f"the prompt of answer {number} is another text"
+        (ids,) = chat.prompts([asked], template, tokenizer)
+        if number == 1 and (parts := _parts(ids, their["ids"], tokenizer)):
+            return f"answer {number}: {parts}"
+    return ""
+
+
+def _stop(template: chat.Template, tokenizer: Tokenizer, generation: dict[str, Any]) -> str | None:
+    """What is wrong with the learned stop token, if anything is."""
+    text = chat.stop_text(template)
+    ids = tokenizer.encode(text, add_special_tokens=False).ids
+    if len(ids) != 1:
+        return f"the tokenizer has no token for `{text}`, with which answers end: they may run on"
+    named = generation.get("eos_token_id")
+    if ids[0] not in (named if isinstance(named, list) else [named]):
+        return f"`{text}` is learned as an answer's end, and generation does not stop there"
+    return None

@@ -1,7 +1,7 @@
 """What the embedded models learn: base, best and merged on the exam, three seeds; ranks and full fine-tuning.
 
 python benchmarks/tiny.py tiny-math          # and tiny-math-ernie: three seeds with the registry's settings
-python benchmarks/tiny.py ranks              # rank 1, 2, 8, 32 and full fine-tuning, three seeds each
+python benchmarks/tiny.py ranks              # rank 1, 8, 32 and full fine-tuning, three seeds each
 python benchmarks/tiny.py zh                 # the Chinese data
 """
 
@@ -21,7 +21,6 @@ SEEDS = (42, 43, 44)
 MODELS = ("tiny-math", "tiny-math-ernie")
 RANKS = {
     "rank 1": ["--lora_rank", "1"],
-    "rank 2": ["--lora_rank", "2"],
     "rank 8": [],
     "rank 32": ["--lora_rank", "32"],
     "full": ["--sft_type", "full", "--learning_rate", "5e-4"],

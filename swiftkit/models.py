@@ -220,7 +220,7 @@ def _from_folder(model_type: str | None, folder: Path) -> Wanted:
             f"{folder} holds a {_listed(architectures)}, which no family of the registry has",
             "add a family with one file: docs/registry.md",
         )
-    names = ", ".join(f"{next(iter(f.models))} ({f.name})" for f in fitting)
+    names = ", ".join(f"{next(iter(f.models), f.name)} ({f.name})" for f in fitting)
     theirs = model_folder.template(folder)
     if theirs is None:
         raise SwiftkitError(

@@ -21,6 +21,7 @@ SEEDS = (42, 43, 44)
 MODELS = ("tiny-math", "tiny-math-ernie")
 RANKS = {
     "rank 1": ["--lora_rank", "1"],
+    "rank 1, alpha 4": ["--lora_rank", "1", "--lora_alpha", "4"],  # scaled as rank 8 with alpha 32 is
     "rank 8": [],
     "rank 32": ["--lora_rank", "32"],
     "full": ["--sft_type", "full", "--learning_rate", "5e-4"],

@@ -76,7 +76,7 @@ def test_misspelt_model_type(refused: Refused) -> None:
     said = refused("--model_type", "qwen2_5-1_5b-instuct")
     assert "qwen2_5-1_5b-instuct" in said
     assert "did you mean `qwen2_5-1_5b-instruct`" in said
-    assert "did you mean `qwen2_5-1_5b-instruct`" in refused("--model_type", "Qwen2.5-1.5B")
+    assert "`qwen2_5-1_5b` or `qwen2_5-1_5b-instruct`" in refused("--model_type", "Qwen2.5-1.5B")
 
 
 def test_stray_words(refused: Refused) -> None:

@@ -13,8 +13,8 @@ from conftest import ROOT, SWIFTKIT, chat_rows, swiftkit, write_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swiftkit import chat, inspection, models, overlap, reading, tokenization
-from swiftkit.schema import Example, Message
+from swiftkit import chat, contract, inspection, models, overlap, reading, tokenization
+from swiftkit.schema import Example
 from swiftkit.weights import inspect
 
 
@@ -224,24 +224,13 @@ def test_slips_are_refused(words: list[str], said: str) -> None:
 # --- show -------------------------------------------------------------------------------------------------------------
 
 
-CONVERSATIONS: list[list[Message]] = [
-    [{"role": "user", "content": "你好 🙂"}, {"role": "assistant", "content": "  \n小丽 – naïve\n"}],
-    [
-        {"role": "system", "content": "Be brief."},
-        {"role": "user", "content": "a <|im_end|> b"},
-        {"role": "assistant", "content": "{{ x }}"},
-        {"role": "user", "content": "2 + 2?"},
-        {"role": "assistant", "content": "<<ans:4>>"},
-    ],
-]
-
-
 @pytest.mark.parametrize("family", ["qwen2_5", "ernie4_5", "phi3", "tinyllama"])
 def test_spans_are_the_tokens_of_training(family: str, family_folder: Callable[[str], Path], cache: Path) -> None:
     folder = family_folder(family)
     tokenizer = tokenization.read(folder / "tokenizer.json")
     template = chat.load(models.families()[family].template)
-    for messages, encoded in zip(CONVERSATIONS, chat.encode(CONVERSATIONS, template, tokenizer), strict=True):
+    conversations = list(contract.CONVERSATIONS.values())
+    for messages, encoded in zip(conversations, chat.encode(conversations, template, tokenizer), strict=True):
         spans = chat.spans(messages, template, tokenizer)
         assert [token for span in spans for token in span.ids] == encoded.ids
         learned = [span.learned for span in spans for _ in span.ids]

@@ -172,7 +172,7 @@ def test_ms_swifts_own_lines_are_in_the_log_only(demo: dict[str, Any]) -> None:
     assert log.count("\n") > 300
     assert "[INFO:swift]" in log
     assert "[INFO:swift]" not in demo["done"].stderr
-    assert len(demo["done"].stderr.splitlines()) < 40
+    assert not {line for line in demo["done"].stderr.splitlines() if line} & set(log.splitlines())
 
 
 def test_run_yaml_repeats_the_run(demo: dict[str, Any], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FAMILIES, ROOT, SWIFTKIT, lora, plain_answers, swiftkit
+from conftest import ARCHITECTURES, ROOT, SWIFTKIT, lora, plain_answers, swiftkit
 
 from swiftkit import chat, companions, models, runs, tokenization
 
@@ -52,7 +52,7 @@ def merged(family_folder: Any, tmp_path_factory: pytest.TempPathFactory, cache: 
     return get
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ARCHITECTURES)
 def test_merged_answers_like_the_adapter_in_fp32(family: str, merged: Any) -> None:
     base, adapter, folder = merged(family)
     tokenizer = tokenization.load(base)
@@ -70,7 +70,7 @@ def _generation(folder: Path) -> dict[str, Any]:
     return content
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ARCHITECTURES)
 def test_merged_weights_are_those_of_peft(family: str, merged: Any) -> None:
     import torch
     from peft import PeftModel
@@ -86,7 +86,7 @@ def test_merged_weights_are_those_of_peft(family: str, merged: Any) -> None:
         assert torch.allclose(ours[name], tensor, atol=1e-6), name
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ARCHITECTURES)
 def test_merged_template_prompts_as_training_did(family: str, merged: Any) -> None:
     """transformers' own tokenizer and template, as a server uses them, give the tokens of training."""
     from transformers import AutoTokenizer
@@ -101,7 +101,7 @@ def test_merged_template_prompts_as_training_did(family: str, merged: Any) -> No
     assert several == template.render(TURNS[3], add_generation_prompt=True)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ARCHITECTURES)
 def test_merged_stops_at_the_learned_token(family: str, merged: Any) -> None:
     base, _, folder = merged(family)
     learned = chat.stop_text(chat.load(models.families()[family].template))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import (
-    FAMILIES,
+    ARCHITECTURES,
     ROOT,
     SWIFTKIT,
     batches,
@@ -219,7 +219,7 @@ def test_without_weights_and_network_the_refusal_is_quick_and_clear() -> None:
 # --- every family, and further ways to train -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "qwen2_5"])
+@pytest.mark.parametrize("family", [name for name in ARCHITECTURES if name != "qwen2_5"])
 def test_every_family_trains_what_is_announced(family: str, family_folder: Any, tmp_path: Path) -> None:
     name = next(iter(models.families()[family].models))
     data = write_rows(tmp_path / "rows.jsonl", chat_rows(40))

@@ -19,7 +19,7 @@ COMMANDS = {
     "data": "check a dataset, see its rows as a model sees them",
     "models": "list the models and datasets that swiftkit knows, show one",
     "runs": "list the runs, show one",
-    "demo": "watch it all, with a real model and without download, in two minutes",
+    "demo": "watch it all, with a real model and without download, in three minutes",
 }
 REPORT = "this is a bug in swiftkit. Please report it with the traceback above and the output of `swiftkit --version`."
 

@@ -1,46 +1,101 @@
-"""Where the data folders are: registry, templates, datasets, models."""
+"""Where the data folders are: registry, templates, datasets, models; swiftkit's own, the user's, and those of packages.
+
+A package adds its own by one line, which names the package that has these folders in it:
+
+    [options.entry_points]
+    swiftkit.assets =
+        tickets = my_package
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
-from swiftkit.errors import SwiftkitError
+from swiftkit.errors import SwiftkitError, unknown
+
+KINDS = ("registry", "templates", "datasets", "models")
+ADDED = "SWIFTKIT_REGISTRY"  # the folder of `--registry`; in the environment, so that child processes have it too
 
 
-def roots(kind: str) -> list[Path]:
-    """Folders searched for `kind`: `$SWIFTKIT_HOME/<kind>`, then the wheel's copy or the checkout's."""
-    here = Path(__file__).resolve().parent
-    packed = here / "_assets" / kind
-    shipped = packed if packed.is_dir() else here.parent / kind
-    home = os.environ.get("SWIFTKIT_HOME")
-    return [Path(home).expanduser() / kind, shipped] if home else [shipped]
-
-
-def files(kind: str, suffix: str) -> dict[str, Path]:
-    """Name (the file's stem) to path, for every `*<suffix>` of `kind`.
+def add(folder: str) -> None:
+    """Search `folder`, which holds `registry/`, `templates/` or `datasets/`, before all others.
 
     Raises:
-        SwiftkitError: two folders hold the same name.
+        SwiftkitError: it holds none of them.
     """
-    found: dict[str, Path] = {}
-    for path in _walk(kind, suffix):
-        if path.stem in found:
-            raise SwiftkitError(
-                f"{kind} `{path.stem}` is declared twice: {found[path.stem]} and {path}", "rename one of the two"
-            )
-        found[path.stem] = path
+    path = Path(folder).expanduser()
+    if not any((path / kind).is_dir() for kind in KINDS):
+        raise SwiftkitError(
+            f"--registry: {path} has none of these folders in it: {', '.join(KINDS)}",
+            "a family is FOLDER/registry/NAME.yaml, its template FOLDER/templates/NAME.jinja (docs/registry.md)",
+        )
+    os.environ[ADDED] = str(path.resolve())
+
+
+def roots(kind: str) -> dict[str, Path]:
+    """Folders searched for `kind`, each under the name of whose it is; the user's own first, swiftkit's last."""
+    here = Path(__file__).resolve().parent
+    packed = here / "_assets" / kind
+    found = {
+        variable: Path(home).expanduser() / kind
+        for variable in (ADDED, "SWIFTKIT_HOME")
+        if (home := os.environ.get(variable))
+    }
+    found |= {name: folder / kind for name, folder in packages().items()}
+    return {**found, "swiftkit": packed if packed.is_dir() else here.parent / kind}
+
+
+@cache
+def packages() -> dict[str, Path]:
+    """Installed packages that bring data folders, each with its folder; nothing of them is imported."""
+    found = {}
+    for entry in entry_points(group="swiftkit.assets"):
+        # Only the outermost package is looked up, since finding an inner one would import the outer.
+        spec = find_spec(entry.value.partition(".")[0])
+        for place in (spec.submodule_search_locations or [])[:1] if spec else []:
+            found[entry.dist.name if entry.dist else entry.name] = Path(place, *entry.value.split(".")[1:])
     return found
+
+
+def claims(kind: str, suffix: str) -> dict[str, list[Path]]:
+    """Name (the file's stem) to every `*<suffix>` of `kind` that claims it; more than one is an error to use."""
+    found: dict[str, list[Path]] = {}
+    for root in roots(kind).values():
+        for path in sorted(root.glob(f"*{suffix}")) if root.is_dir() else ():
+            found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def one(kind: str, name: str, paths: list[Path]) -> Path:
+    """The only file that claims a name.
+
+    Raises:
+        SwiftkitError: there are several.
+    """
+    if len(paths) > 1:
+        raise SwiftkitError(
+            f"{kind} `{name}` is declared twice: {' and '.join(map(str, paths))}", "rename all but one of them"
+        )
+    return paths[0]
+
+
+def file(kind: str, suffix: str, name: str, what: str) -> Path:
+    """The file `<kind>/<name><suffix>`; `what` is what a person calls it.
+
+    Raises:
+        SwiftkitError: there is none, or there are several.
+    """
+    found = claims(kind, suffix)
+    if name not in found:
+        raise unknown(what, name, found)
+    return one(kind, name, found[name])
 
 
 def folder(kind: str, name: str) -> Path:
     """The model folder `<kind>/<name>`; where there is none, the one that should be."""
-    candidates = [root / name for root in roots(kind)]
+    candidates = [root / name for root in roots(kind).values()]
     return next((path for path in candidates if (path / "config.json").is_file()), candidates[-1])
-
-
-def _walk(kind: str, suffix: str) -> Iterator[Path]:
-    for root in roots(kind):
-        if root.is_dir():
-            yield from sorted(root.glob(f"*{suffix}"))

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import jinja2
@@ -20,7 +21,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from swiftkit import assets
-from swiftkit.errors import SwiftkitError, unknown
+from swiftkit.errors import SwiftkitError
 from swiftkit.schema import Encoded, Message
 
 if TYPE_CHECKING:
@@ -67,17 +68,76 @@ class Template:
         return [(piece, index % 2 == 1) for index, piece in enumerate(text.split(self.mark))]
 
 
-@cache
 def load(name: str) -> Template:
     """The template of that name.
 
     Raises:
-        SwiftkitError: there is none, or it is no valid Jinja.
+        SwiftkitError: there is none, it is no valid Jinja, or it breaks a rule of `verify`.
     """
-    found = assets.files("templates", ".jinja")
-    if name not in found:
-        raise unknown("chat template", name, found)
-    return compile(found[name].read_text(encoding="utf-8"), name)
+    return _load(name, path(name))
+
+
+@cache
+def _load(name: str, file: Path) -> Template:
+    try:
+        made = compile(file.read_text(encoding="utf-8"), name)
+    except ValueError as error:
+        raise SwiftkitError(f"{file} is no text: {error}") from error
+    verify(made)
+    return made
+
+
+def path(name: str) -> Path:
+    """The file of the template of that name.
+
+    Raises:
+        SwiftkitError: there is none, or there are two.
+    """
+    return assets.file("templates", ".jinja", name, "chat template")
+
+
+def verify(template: Template) -> None:
+    """Refuse a template that would teach something else than what is served.
+
+    Raises:
+        SwiftkitError: the rule that it breaks, with the way out.
+    """
+    asked: list[Message] = [{"role": "user", "content": "Question one."}]
+    answered: list[Message] = [*asked, {"role": "assistant", "content": "Answer one."}]
+    again: list[Message] = [*answered, {"role": "user", "content": "Question two."}]
+    for messages in (asked, again):
+        answer = f"Answer {'two' if messages is again else 'one'}."
+        parts = template.parts([*messages, {"role": "assistant", "content": answer}])
+        places = [place for place, (_, learned) in enumerate(parts) if learned]
+        before = "".join(text for text, _ in parts[: places[-1]]) if places else ""
+        wrong = _broken_rule(parts, messages[-1]["content"], answer)
+        prompt = template.render(messages, add_generation_prompt=True)
+        if wrong is None and prompt != before:
+            wrong = (
+                f"the prompt ends {prompt[-40:]!r}, but the text before the answer ends {before[-40:]!r}: what is served "
+                "would not be what was trained",
+                "with add_generation_prompt it must write exactly what stands before {% generation %}",
+            )
+        if wrong:
+            raise SwiftkitError(f"chat template `{template.name}`: {wrong[0]}", f"{wrong[1]} (docs/tokens.md)")
+
+
+def _broken_rule(parts: Sequence[tuple[str, bool]], question: str, answer: str) -> tuple[str, str] | None:
+    """What is wrong with a rendered conversation, and the way out."""
+    whole = "".join(text for text, _ in parts)
+    learned = "".join(text for text, is_learned in parts if is_learned)
+    prompt = "".join(text for text, is_learned in parts if not is_learned)
+    if not whole.strip():
+        return "it renders nothing", "it must write every message"
+    if answer in prompt:
+        return "it puts the answer into the prompt", "write it between {% generation %} and {% endgeneration %}"
+    if answer not in learned:
+        return "it does not write the answer", "write it between {% generation %} and {% endgeneration %}"
+    if question not in prompt:
+        return "it does not write the question in front of the answer", "it must write every message"
+    if not learned.rpartition(answer)[2].strip():
+        return "nothing ends an answer, so a model would never stop", "write the stop token before {% endgeneration %}"
+    return None
 
 
 def compile(source: str, name: str, *, lenient: bool = False) -> Template:
@@ -104,10 +164,10 @@ def _raise(message: str) -> NoReturn:
 
 
 def stop_text(template: Template) -> str:
-    """What the template puts behind the last answer to end it, without white space."""
+    """What the template puts behind the last answer to end it: the last line of it, without white space."""
     probe: list[Message] = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]
     learned = "".join(text for text, is_learned in template.parts(probe) if is_learned)
-    return learned.rpartition("!")[2].strip()
+    return learned.rpartition("!")[2].strip().rpartition("\n")[2]
 
 
 def stops(template: Template, tokenizer: Tokenizer, *configs: dict[str, Any]) -> tuple[list[int], list[int], str]:

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from swiftkit import assets, chat, model_folder, tokenization
+from swiftkit import chat, model_folder, tokenization
 from swiftkit.checkpoints import Checkpoint
 
 # What a tokenizer needs, and what the licence asks for; code stays behind.
@@ -39,8 +39,7 @@ def chat_template(name: str, system: str | None) -> str:
 
     A comment trims the white space around it as the tag did that it stands for.
     """
-    source = assets.files("templates", ".jinja")[name].read_text(encoding="utf-8")
-    plain = _GENERATION.sub(r"{#\1 \2#}", source)
+    plain = _GENERATION.sub(r"{#\1 \2#}", chat.path(name).read_text(encoding="utf-8"))
     if system is None:
         return plain
     default = json.dumps([{"role": "system", "content": system}], ensure_ascii=False)

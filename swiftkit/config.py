@@ -279,7 +279,7 @@ class ModelsConfig(Config):
 
     words: list[str] = flag(
         [],
-        "Parts of names to list, or `show NAME`, or `check NAME` (or a model folder).",
+        "Parts of names to list, or `show NAME`, or `check NAME` (or a model folder), or `fetch NAME [FOLDER]`.",
         "What",
         metavar="WORD",
         positional=True,
@@ -294,6 +294,9 @@ class ModelsConfig(Config):
         shown="all with WORD, else what is in the registry",
     )
     datasets: bool = flag(False, "List datasets instead.", "What")
+    all_: bool = flag(
+        False, "With `check`: a model of every family that is on this machine.", "What", alias="all", shown="false"
+    )
     lora_rank: int = flag(8, "Rank that trainable parameters are computed for.", "What", "r", "lora_r", ge=1)
 
 

@@ -23,7 +23,7 @@ from swiftkit import chat, companions, model_folder, tokenization
 from swiftkit.checkpoints import Checkpoint
 from swiftkit.errors import FAILED, SwiftkitError
 from swiftkit.models import Wanted
-from swiftkit.schema import Message
+from swiftkit.schema import Encoded, Message
 from swiftkit.weights import Folder
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ CONVERSATIONS: dict[str, list[Message]] = {
     "jinja": turns("{{ 7 * 7 }} {% for x in y %} {# gone? #}", "{{ messages }} {% endgeneration %} {%- raw -%}"),
     "special tokens": turns("Say <|im_end|> or </s> or <|end|>.", "<|im_start|>user\n</s><|end|>\nno"),
     "white space": turns("  a\n\n\tb  ", "\n c  \n"),
+    "reasoning": turns("What is 3 + 4?", "<think>\nThree and four.\n</think>\n\n7"),
     "markers of ms-swift": turns("[INST] {{QUERY}} {{SYSTEM}} ### Human: x", "{{RESPONSE}} <<SYS>>"),
 }
 SAME = "same"
@@ -69,40 +70,68 @@ class Verdict:
     export: str
 
 
-def check(wanted: Wanted, folder: Folder) -> tuple[list[Verdict], str | None]:
-    """A verdict for every conversation, and what is wrong with the token that ends an answer, if anything is.
+@dataclass(frozen=True)
+class Checked:
+    """A model's verdicts, one a conversation, and what is wrong with the token that ends an answer, if anything is.
+
+    `failed` says why there is no verdict.
+    """
+
+    verdicts: list[Verdict]
+    stop: str | None = None
+    failed: str | None = None
+
+    @property
+    def kept(self) -> bool:
+        """Whether what is trained is what is served."""
+        return self.failed is None and self.stop is None and all(v.export == SAME for v in self.verdicts)
+
+
+def check(models: Sequence[tuple[Wanted, Folder]]) -> list[Checked]:
+    """The contract of each of the models; ms-swift and transformers are started once for all of them.
 
     Raises:
-        SwiftkitError: transformers or ms-swift cannot load the folder.
+        SwiftkitError: a tokenizer cannot be read, or the process ended without an answer.
     """
-    tokenizer = tokenization.load(folder.path, as_it_stands=wanted.embedded)
-    tokenization.check(tokenizer, folder.path, folder.config)
-    template = chat.load(wanted.family.template)
     with tempfile.TemporaryDirectory() as name:
-        exported = Path(name) / "exported"
-        exported.mkdir()
-        companions.write(Checkpoint("base", wanted, folder), exported, "bf16")
-        theirs = _theirs(wanted, exported)
-        stop = _stop(template, tokenizer, model_folder.read_object(exported / companions.GENERATION))
-    verdicts = []
-    for name, encoded in zip(CONVERSATIONS, chat.encode(CONVERSATIONS.values(), template, tokenizer), strict=True):
-        ids, labels = theirs["ms_swift"][name]
-        parts = _parts(encoded.ids, ids, tokenizer) or _parts(encoded.labels, labels, tokenizer, "learned tokens part")
-        verdicts.append(
-            Verdict(
-                name,
-                len(encoded.ids),
-                encoded.learned,
-                parts or SAME,
-                _prompts(CONVERSATIONS[name], theirs["export"][name], template, tokenizer) or SAME,
-            )
+        exported = [Path(name) / str(index) for index in range(len(models))]
+        for (wanted, folder), target in zip(models, exported, strict=True):
+            target.mkdir()
+            companions.write(Checkpoint("base", wanted, folder), target, "bf16")
+        theirs = _theirs([wanted for wanted, _ in models], exported)
+        return [
+            Checked([], failed=told["failed"])
+            if "failed" in told
+            else _compared(wanted, folder, told, model_folder.read_object(target / companions.GENERATION))
+            for (wanted, folder), told, target in zip(models, theirs, exported, strict=True)
+        ]
+
+
+def _compared(wanted: Wanted, folder: Folder, theirs: dict[str, Any], generation: dict[str, Any]) -> Checked:
+    tokenizer = tokenization.load(folder.path, as_it_stands=wanted.embedded)
+    template = chat.load(wanted.family.template)
+    verdicts = [
+        Verdict(
+            name,
+            len(encoded.ids),
+            encoded.learned,
+            _apart(encoded, theirs["ms_swift"][name], tokenizer) or SAME,
+            _prompts(CONVERSATIONS[name], theirs["export"][name], template, tokenizer) or SAME,
         )
-    return verdicts, stop
+        for name, encoded in zip(CONVERSATIONS, chat.encode(CONVERSATIONS.values(), template, tokenizer), strict=True)
+    ]
+    return Checked(verdicts, _stop(template, tokenizer, generation))
 
 
-def _theirs(wanted: Wanted, exported: Path) -> dict[str, Any]:
+def _theirs(models: list[Wanted], exported: list[Path]) -> list[dict[str, Any]]:
     """What ms-swift and transformers make of the conversations, worked out in a process of its own."""
-    job = {"folder": str(exported), "swift": wanted.family.swift.model_dump(), "conversations": CONVERSATIONS}
+    job = {
+        "models": [
+            {"folder": str(folder), "swift": wanted.family.swift.model_dump()}
+            for wanted, folder in zip(models, exported, strict=True)
+        ],
+        "conversations": CONVERSATIONS,
+    }
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "LOG_LEVEL": "ERROR"}
     done = subprocess.run(
         [sys.executable, "-m", "swiftkit.worker.contract"],
@@ -113,9 +142,18 @@ def _theirs(wanted: Wanted, exported: Path) -> dict[str, Any]:
     )
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise SwiftkitError(f"ms-swift or transformers cannot load this model: {said[-1]}", exit_code=FAILED)
-    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        raise SwiftkitError(f"the process with ms-swift ended with {done.returncode}: {said[-1]}", exit_code=FAILED)
+    told: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return told
+
+
+def _apart(ours: Encoded, theirs: dict[str, Any], tokenizer: Tokenizer) -> str:
+    """Where our tokens, or which of them are learned, part from ms-swift's; empty where they do not."""
+    if "refused" in theirs:
+        return f"ms-swift refuses it: {theirs['refused']}"
+    return _parts(ours.ids, theirs["ids"], tokenizer) or _parts(
+        ours.labels, theirs["labels"], tokenizer, "learned tokens part"
+    )
 
 
 def _parts(ours: Sequence[int], theirs: Sequence[int], tokenizer: Tokenizer, what: str = "tokens part") -> str:

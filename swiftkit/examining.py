@@ -17,7 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from swiftkit import assets, child, events, exams, hardware, marks, paths, record, runs
+from swiftkit import chat, child, events, exams, hardware, marks, paths, record, runs
 from swiftkit.checkpoints import Checkpoint
 from swiftkit.config import ExamConfig
 from swiftkit.errors import FAILED, INTERRUPTED, TERMINATED, SwiftkitError
@@ -46,7 +46,7 @@ class Done:
 
 def job(config: ExamConfig, checkpoint: Checkpoint, sheet: Sheet) -> Job:
     """The exam of this checkpoint, with its folder."""
-    template = assets.files("templates", ".jinja")[checkpoint.wanted.family.template]
+    template = chat.path(checkpoint.wanted.family.template)
     key = exams.key(
         {
             "weights": checkpoint.hashes,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from swiftkit.errors import Problems, nearest
@@ -32,12 +32,12 @@ def layers(tensors: dict[str, list[int]]) -> list[Layer]:
     ]
 
 
-def layers_of(config: dict[str, int], fused: bool = False) -> list[Layer]:
+def layers_of(config: dict[str, int], fused: Collection[str] = ()) -> list[Layer]:
     """The linear layers of a decoder with these sizes, for a model whose weights are not here.
 
     Args:
         config: numbers under their names in config.json.
-        fused: whether query, key and value, and gate and up, are one layer each (Phi-3).
+        fused: layers of these names stand for several: `qkv_proj` (Phi-3), `gate_up_proj` (Phi-3, GLM-4).
     """
     hidden, heads = config["hidden_size"], config["num_attention_heads"]
     size = config.get("head_dim", hidden // heads)
@@ -47,10 +47,13 @@ def layers_of(config: dict[str, int], fused: bool = False) -> list[Layer]:
         # Of a mixture, the layers from the start index on have experts in place of the dense block; one stands for all.
         mixture = index >= config.get("moe_layer_start_index", config["num_hidden_layers"])
         inner = config["moe_intermediate_size"] if mixture else config["intermediate_size"]
-        if fused:
-            found += [Layer("qkv_proj", hidden, query + 2 * key), Layer("gate_up_proj", hidden, 2 * inner)]
+        if "qkv_proj" in fused:
+            found += [Layer("qkv_proj", hidden, query + 2 * key)]
         else:
             found += [Layer("q_proj", hidden, query), Layer("k_proj", hidden, key), Layer("v_proj", hidden, key)]
+        if "gate_up_proj" in fused:
+            found += [Layer("gate_up_proj", hidden, 2 * inner, mixture)]
+        else:
             found += [Layer("gate_proj", hidden, inner, mixture), Layer("up_proj", hidden, inner, mixture)]
         found += [Layer("o_proj", query, hidden), Layer("down_proj", inner, hidden, mixture)]
     return found

@@ -62,19 +62,33 @@ PROBE: list[Message] = [
 
 
 def alike(theirs: chat.Template, names: Iterable[str]) -> list[str]:
-    """Those of our chat templates that prompt like a model folder's; of several, those that also end like it."""
+    """Those of our chat templates that ask a first question like a model folder's.
+
+    Of several it is those that also render an earlier answer like it, and of these those that also end like it.
+    """
     fitting = list(dict.fromkeys(names))
-    for messages in (PROBE[:-1], PROBE):
-        prompts = messages[-1]["role"] == "user"
-        try:
-            text = theirs.render(messages, add_generation_prompt=prompts)
-        except (SwiftkitError, TypeError):
-            return []
-        matching = [n for n in fitting if chat.load(n).render(messages, add_generation_prompt=prompts) == text]
-        if len(matching) < 2:
-            return matching
+    for length in (1, 3, 4):
+        text = _rendered(theirs, length)
+        matching = [name for name in fitting if text is not None and _rendered(chat.load(name), length) == text]
+        if not matching:
+            return [] if length == 1 else fitting
         fitting = matching
     return fitting
+
+
+def remembers_alike(theirs: chat.Template, name: str) -> bool:
+    """Whether our template of that name also shows an earlier answer like a model folder's, white space aside."""
+    texts = (_rendered(theirs, 3) or "", _rendered(chat.load(name), 3) or "")
+    return "".join(texts[0].split()) == "".join(texts[1].split())
+
+
+def _rendered(template: chat.Template, length: int) -> str | None:
+    """The first messages of `PROBE`; None where the template refuses them."""
+    messages = PROBE[:length]
+    try:
+        return template.render(messages, add_generation_prompt=messages[-1]["role"] == "user")
+    except (SwiftkitError, TypeError):
+        return None
 
 
 def template(folder: Path) -> chat.Template | None:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from swiftkit import assets, catalogue, model_folder, paths
 from swiftkit.catalogue import Known
 from swiftkit.errors import SwiftkitError, nearest, unknown
 
+FIELDS = "docs/registry.md lists the fields"
 logger = logging.getLogger(__name__)
 
 
@@ -50,6 +52,8 @@ class Family(BaseModel):
 
     `level` says what is known of its tokens: `proven` when they are those of a published rendering and of ms-swift's
     encoder, `consistent` when training, exam and export agree and nobody has published renderings to compare with.
+    `special_tokens` are what its template writes as tokens of their own; a tokenizer without one is refused.
+    `differs` says where ms-swift's own template parts from this one, and why this one is kept.
     `auto_map` names the code that published folders of this family bring although transformers has the same
     architecture built in; it is passed over. Any other code in a folder is a reason to refuse it.
     """
@@ -62,7 +66,9 @@ class Family(BaseModel):
     swift: SwiftNames
     lora_targets: list[str]
     models: dict[str, Entry]
+    special_tokens: list[str] = []
     level: Literal["proven", "consistent"] = "consistent"
+    differs: str = ""
     auto_map: list[str] = []
 
 
@@ -82,31 +88,74 @@ class Wanted:
         return self.entry is not None and self.folder is not None and self.folder == folder_of(self.entry)
 
 
-@cache
+@dataclass(frozen=True)
+class Broken:
+    """A file of `registry/` that is left out, why, and the models that it would bring (as far as they can be read)."""
+
+    path: Path
+    error: SwiftkitError
+    models: tuple[str, ...] = ()
+
+
 def families() -> dict[str, Family]:
-    """Every family of the registry, by name.
+    """Every sound family of the registry, by name."""
+    return _registry(tuple(assets.roots("registry").values()))[0]
 
-    Raises:
-        SwiftkitError: a file is not valid, or a model stands in two of them.
-    """
+
+def broken() -> list[Broken]:
+    """The files of the registry that are left out; they harm only those who ask for what is in them."""
+    return _registry(tuple(assets.roots("registry").values()))[1]
+
+
+@cache
+def _registry(roots: tuple[Path, ...]) -> tuple[dict[str, Family], list[Broken]]:
+    """Read once for every set of folders."""
     found: dict[str, Family] = {}
-    owner: dict[str, Path] = {}
-    for name, path in assets.files("registry", ".yaml").items():
-        found[name] = _family(name, path)
-        for model in found[name].models:
-            if model in owner:
-                raise SwiftkitError(f"model `{model}` is declared twice: in {owner[model]} and in {path}")
-            owner[model] = path
-    return found
+    left_out: list[Broken] = []
+    owners: dict[str, list[Path]] = {}
+    templates = assets.claims("templates", ".jinja")
+    for name, paths in assets.claims("registry", ".yaml").items():
+        declared: list[str] = []
+        try:
+            contents = [_content(path) for path in paths]
+            declared = [str(m) for c in contents if isinstance(c.get("models"), dict) for m in c["models"]]
+            found[name] = _family(name, contents[0], assets.one("registry", name, paths), templates)
+            for model in found[name].models:
+                owners.setdefault(model, []).append(paths[0])
+        except SwiftkitError as error:
+            left_out.append(Broken(paths[-1], error, tuple(declared)))
+    for model, paths in owners.items():
+        if len(paths) > 1:
+            named = " and ".join(map(str, paths))
+            error = SwiftkitError(f"model `{model}` is declared twice: in {named}", "rename one of the two")
+            left_out.append(Broken(paths[-1], error, (model,)))
+            for family in found.values():
+                family.models.pop(model, None)
+    return found, left_out
 
 
-def _family(name: str, path: Path) -> Family:
+def _content(path: Path) -> dict[str, Any]:
     try:
         # CSafeLoader is the same loader in C; the registry is read on every start.
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        return Family(name=name, **content)
-    except (yaml.YAMLError, TypeError, ValueError) as error:  # ValidationError is a ValueError
-        raise SwiftkitError(f"{path} is no registry entry: {error}", "docs/registry.md lists its fields") from error
+    except (yaml.YAMLError, ValueError) as error:  # text that is no UTF-8 is a ValueError
+        raise SwiftkitError(f"{path} is no YAML: {error}", FIELDS) from error
+    if not isinstance(content, dict):
+        raise SwiftkitError(f"{path} is no registry entry: it holds no fields", FIELDS)
+    return content
+
+
+def _family(name: str, content: dict[str, Any], path: Path, templates: Iterable[str]) -> Family:
+    try:
+        family = Family(**{**content, "name": name})
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg'].lower()}" for e in error.errors())
+        raise SwiftkitError(f"{path} is no registry entry: {wrong}", FIELDS) from error
+    if family.template not in templates:
+        raise SwiftkitError(
+            f"{path}: there is no template `{family.template}`", nearest(family.template, templates, FIELDS)
+        )
+    return family
 
 
 def entries() -> dict[str, tuple[Family, Entry]]:
@@ -148,14 +197,24 @@ def _name(spelled: str) -> str | None:
     return None
 
 
+def _name_or_id(spelled: str) -> str | None:
+    """The name of a model that is called by its name or by a hub id, in any case."""
+    return _name(spelled) or by_id().get(spelled.lower()) or catalogue.by_id().get(spelled.lower())
+
+
 def named(model_type: str) -> tuple[str, Family, Entry]:
     """The model of that name, with its family; the registry's own, or one of the catalogue that belongs to a family.
 
     Raises:
         SwiftkitError: there is none, or ms-swift knows it and swiftkit has no family for it.
     """
-    known, name = entries(), _name(model_type)
+    known, name = entries(), _name_or_id(model_type)
+    for left_out in broken():
+        if model_type.lower() in (model.lower() for model in left_out.models):
+            raise left_out.error
     if name is None:
+        for left_out in broken():
+            logger.warning("left out: %s", left_out.error)
         names = [*known, *catalogue.models()]
         raise unknown("model type", model_type, names, "`swiftkit models` lists all of them")
     if name not in known:  # the same model may stand in the registry under a name of its own
@@ -166,7 +225,7 @@ def named(model_type: str) -> tuple[str, Family, Entry]:
 
 def catalogued(model_type: str) -> Known | None:
     """The model of that name where only the catalogue has it: no family of the registry fits, or it is multimodal."""
-    name = _name(model_type)
+    name = _name_or_id(model_type)
     known = catalogue.models().get(name) if name and name not in entries() else None
     return known if known and (known.multimodal or family_of(known) is None) else None
 
@@ -240,6 +299,12 @@ def _from_folder(model_type: str | None, folder: Path) -> Wanted:
             "for another family say --model_type",
             folder,
             fitting[0].name,
+        )
+    elif not model_folder.remembers_alike(theirs, matching[0].template):
+        logger.warning(
+            "note: the chat template in %s shows earlier answers in another way than family %s, which is used",
+            folder,
+            matching[0].name,
         )
     return Wanted(folder.resolve().name, (matching or fitting)[0], None, folder)
 

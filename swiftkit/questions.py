@@ -102,7 +102,9 @@ def sheet(config: ExamConfig, checkpoint: Checkpoint, *, typed: set[str]) -> She
         trust_remote_code=config.trust_remote_code,
     )
     tokenizer, template = tokenization.read(file), chat.load(checkpoint.wanted.family.template)
-    tokenization.check(tokenizer, checkpoint.folder.path, checkpoint.folder.config)
+    tokenization.check(
+        tokenizer, checkpoint.folder.path, checkpoint.folder.config, checkpoint.wanted.family.special_tokens
+    )
     prompts = [_prompt(example, shown) for example in asked]
     questions = [
         Question(number, example.source, tuple(prompt), _answer(example), ids, example.type)

@@ -75,7 +75,7 @@ class Tokens:
         """
         path, as_it_stands = folder.path, wanted.embedded
         tokenizer = tokenization.load(path, as_it_stands=as_it_stands, trust_remote_code=trust_remote_code)
-        tokenization.check(tokenizer, path, folder.config)
+        tokenization.check(tokenizer, path, folder.config, wanted.family.special_tokens)
         return cls(tokenizer, chat.load(wanted.family.template), _stop_token(path))
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from swiftkit import assets, events, hardware, paths, runs
+from swiftkit import chat, events, hardware, paths, runs
 from swiftkit.planning import Plan
 from swiftkit.runs import Run
 from swiftkit.trainers import Outcome
@@ -22,7 +22,7 @@ PACKAGES = ("ms-swift", "torch", "transformers", "peft", "accelerate", "datasets
 
 def started(made: Plan) -> dict[str, Any]:
     """The record of a run, as far as it is known when the training begins."""
-    folder, template = made.folder.path, assets.files("templates", ".jinja")[made.wanted.family.template]
+    folder, template = made.folder.path, chat.path(made.wanted.family.template)
     learned = sum(sized.learned for sized in made.rows.train)
     return {
         "command": shlex.join(sys.argv),

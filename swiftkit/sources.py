@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import random
 import re
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from swiftkit import assets
 from swiftkit.errors import Problems, SwiftkitError, nearest
 
+logger = logging.getLogger(__name__)
 SUFFIXES = (".jsonl", ".json", ".csv", ".parquet")
 SHOWN = 20  # problems of one dataset that are printed; the rest is counted
 
@@ -61,12 +63,14 @@ class Rows:
 
 
 def entries() -> dict[str, DatasetEntry]:
-    """Every dataset of the registry.
-
-    Raises:
-        SwiftkitError: a file in `datasets/` is not valid.
-    """
-    return {name: entry(path) for name, path in assets.files("datasets", ".yaml").items()}
+    """Every sound dataset of the registry; of the others is said what is wrong with them."""
+    found = {}
+    for name, paths in assets.claims("datasets", ".yaml").items():
+        try:
+            found[name] = entry(assets.one("datasets", name, paths))
+        except SwiftkitError as error:
+            logger.warning("left out: %s", error)
+    return found
 
 
 def entry(path: Path) -> DatasetEntry:
@@ -90,11 +94,11 @@ def find(asked: str) -> Source:
         is_file = path.is_file()
     except (OSError, UnicodeEncodeError, RuntimeError) as error:
         raise SwiftkitError(f"--dataset {asked[:60]!r} is no name of a file: {error}") from error
-    known = assets.files("datasets", ".yaml")
+    known = assets.claims("datasets", ".yaml")
     if is_file:
         return Source(asked, path, sample)
     if name in known:
-        return replace(_registered(name, known[name]), asked=asked, sample=sample)
+        return replace(_registered(name, assets.one("datasets", name, known[name])), asked=asked, sample=sample)
     if Path(name).is_dir():
         raise SwiftkitError(f"dataset {name} is a folder", f"name a file in it ({', '.join(SUFFIXES)})")
     looks_like_a_file = name.startswith((".", "/", "~")) or Path(name).suffix in SUFFIXES

@@ -12,7 +12,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,17 +62,31 @@ def read(file: Path) -> Tokenizer:
     return made
 
 
-def check(tokenizer: Tokenizer, folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuse a tokenizer with more tokens than the model of that config.json has.
+def check(tokenizer: Tokenizer, folder: Path, config: Mapping[str, Any], special: Iterable[str] = ()) -> None:
+    """Refuse a tokenizer that is another model's.
+
+    Args:
+        tokenizer: of that folder.
+        folder: named in what is said.
+        config: its config.json.
+        special: what the family's template writes as tokens of their own.
 
     Raises:
-        SwiftkitError: it has.
+        SwiftkitError: it has more tokens than the model, or lacks a special one and would train on pieces of it.
     """
     vocabulary = int(config.get("vocab_size") or 0)
     if vocabulary and tokenizer.get_vocab_size() > vocabulary:
         raise SwiftkitError(
             f"{folder}: the tokenizer has {tokenizer.get_vocab_size():,} tokens, the model {vocabulary:,}",
             "tokenizer and weights are not of the same model",
+        )
+    lacking = [token for token in special if len(tokenizer.encode(token, add_special_tokens=False).ids) != 1]
+    if lacking:
+        raise SwiftkitError(
+            f"{folder}: the tokenizer has no token for {', '.join(lacking)}, which the chat template writes; "
+            "it would be trained on in pieces",
+            "this is no model of that family; --model_type says of which it is, the folder's own chat template what "
+            "it was trained on",
         )
 
 

@@ -50,6 +50,22 @@ def locate(wanted: Wanted, *, download: bool = True) -> Path:
     Raises:
         SwiftkitError: it is nowhere and cannot be downloaded, or should not be.
     """
+    found = here(wanted)
+    if found is not None:
+        if wanted.folder is None:
+            logger.info("weights: %s", found)
+        return found
+    if not download:
+        raise SwiftkitError(
+            f"{wanted.name} is not on this machine", "pass --model_id_or_path FOLDER, or put it under $SWIFTKIT_MODELS"
+        )
+    from swiftkit import hub
+
+    return hub.fetch_model(wanted.hub_id or wanted.name, *_per_hub(wanted))
+
+
+def here(wanted: Wanted) -> Path | None:
+    """The folder with the weights, if it is on this machine; looked up without a connection."""
     if wanted.folder is not None:
         return wanted.folder
     ids = [wanted.hub_id] if wanted.hub_id else _ids(wanted)
@@ -59,20 +75,10 @@ def locate(wanted: Wanted, *, download: bool = True) -> Path:
     if home:
         for name in (*tails, *ids):
             if (folder := Path(home).expanduser() / name).is_dir():
-                logger.info("weights: %s", folder)
                 return folder
     from swiftkit import hub
 
-    for hub_id in ids:
-        cached = hub.cached_model(hub_id)
-        if cached:
-            logger.info("weights: %s (downloaded before)", cached)
-            return cached
-    if not download:
-        raise SwiftkitError(
-            f"{wanted.name} is not on this machine", "pass --model_id_or_path FOLDER, or put it under $SWIFTKIT_MODELS"
-        )
-    return hub.fetch_model(wanted.hub_id or wanted.name, *_per_hub(wanted))
+    return next((cached for hub_id in ids if (cached := hub.cached_model(hub_id))), None)
 
 
 def _ids(wanted: Wanted) -> list[str]:

@@ -20,42 +20,74 @@ ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 SWIFTKIT = [sys.executable, "-m", "swiftkit"]
 
-# Which architecture a family's two-layer model has, its tokenizer's kind, and the tokens that its template needs.
+# Which architecture a family's two-layer model has, its tokenizer's kind, and the tokens that its template needs;
+# the second of them is the bos token, and `stop` the eos token, where it is another one than the kind's.
+QWEN = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+QWEN3 = [*QWEN, "<think>", "</think>"]
+ERNIE = ["<unk>", "<s>", "</s>", "<|begin_of_sentence|>", "<|end_of_sentence|>"]
+PHI3 = ["<unk>", "<s>", "</s>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"]
+LLAMA3 = ["<|end_of_text|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+SENTENCEPIECE = ["<unk>", "<s>", "</s>"]
+TEKKEN = ["<unk>", "<s>", "</s>", "[INST]", "[/INST]"]
+R1 = [
+    "<pad>",
+    "<｜begin▁of▁sentence｜>",
+    "<｜end▁of▁sentence｜>",
+    "<｜User｜>",
+    "<｜Assistant｜>",
+    "<think>",
+    "</think>",
+]
+GEMMA = ["<pad>", "<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"]
+GLM = ["<|endoftext|>", "[gMASK]", "<sop>", "<|system|>", "<|user|>", "<|assistant|>"]
+
+
+def family(model: str, kind: str, special: list[str], **more: Any) -> dict[str, Any]:
+    return {"model": model, "kind": kind, "special": special, **more}
+
+
 FAMILIES: dict[str, dict[str, Any]] = {
-    "qwen2_5": {"model": "Qwen2", "kind": "bytes", "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]},
-    "qwen3": {"model": "Qwen3", "kind": "bytes", "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]},
-    "qwen3_instruct": {"model": "Qwen3", "kind": "bytes", "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]},
-    "ernie4_5": {
-        "model": "Ernie4_5",
-        "kind": "pieces",
-        "special": ["<unk>", "<s>", "</s>", "<|begin_of_sentence|>", "<|end_of_sentence|>"],
-    },
-    "ernie4_5_moe": {
-        "model": "Ernie4_5_Moe",
-        "kind": "pieces",
-        "special": ["<unk>", "<s>", "</s>", "<|begin_of_sentence|>", "<|end_of_sentence|>"],
-    },
-    "phi3": {
-        "model": "Phi3",
-        "kind": "pieces",
-        "special": ["<unk>", "<s>", "</s>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"],
-    },
-    "phi4": {
-        "model": "Phi3",
-        "kind": "bytes",
-        "special": ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|im_sep|>"],
-    },
-    "llama3": {
-        "model": "Llama",
-        "kind": "bytes",
-        "special": ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
-        "stop": "<|eot_id|>",
-    },
-    "tinyllama": {"model": "Llama", "kind": "pieces", "special": ["<unk>", "<s>", "</s>"]},
+    "deepseek_r1_distill_llama": family("Llama", "bytes", R1, stop="<｜end▁of▁sentence｜>"),
+    "deepseek_r1_distill_qwen": family("Qwen2", "bytes", R1, stop="<｜end▁of▁sentence｜>"),
+    "ernie4_5": family("Ernie4_5", "pieces", ERNIE),
+    "ernie4_5_moe": family("Ernie4_5_Moe", "pieces", ERNIE),
+    "ernie4_5_thinking": family(
+        "Ernie4_5_Moe", "pieces", ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
+    ),
+    "gemma2": family("Gemma2", "bare pieces", GEMMA, stop="<end_of_turn>"),
+    "gemma3": family("Gemma3", "bare pieces", GEMMA, stop="<end_of_turn>", config="Gemma3Text"),
+    "glm4": family("Glm4", "bytes", GLM, stop="<|user|>"),
+    "llama2": family("Llama", "pieces", SENTENCEPIECE),
+    "llama3": family("Llama", "bytes", LLAMA3, stop="<|eot_id|>"),
+    "llama3_1": family("Llama", "bytes", LLAMA3, stop="<|eot_id|>"),
+    "llama3_base": family("Llama", "bytes", LLAMA3, stop="<|end_of_text|>"),
+    "mistral": family("Mistral", "pieces", SENTENCEPIECE),
+    "mistral_nemo": family("Mistral", "bytes", TEKKEN, stop="</s>"),
+    "mistral_v3": family("Mistral", "pieces", TEKKEN),
+    "phi3": family("Phi3", "pieces", PHI3, swallow=True),
+    "phi4": family("Phi3", "bytes", [*QWEN, "<|im_sep|>"]),
+    "phi4_mini": family(
+        "Phi3", "bytes", ["<|endoftext|>", "<|end|>", "<|user|>", "<|assistant|>", "<|system|>"], stop="<|end|>"
+    ),
+    "qwen2": family("Qwen2", "bytes", QWEN),
+    "qwen2_5": family("Qwen2", "bytes", QWEN),
+    "qwen2_5_base": family("Qwen2", "bytes", QWEN, stop="<|endoftext|>"),
+    "qwen2_5_math": family("Qwen2", "bytes", QWEN),
+    "qwen3": family("Qwen3", "bytes", QWEN3),
+    "qwen3_base": family("Qwen3", "bytes", QWEN3, stop="<|endoftext|>"),
+    "qwen3_instruct": family("Qwen3", "bytes", QWEN3),
+    "qwen3_thinking": family("Qwen3", "bytes", QWEN3),
+    "qwq": family("Qwen2", "bytes", QWEN3),
+    "smollm2": family("Llama", "bytes", QWEN),
+    "tinyllama": family("Llama", "pieces", SENTENCEPIECE),
+    "yi1_5": family("Llama", "bytes", QWEN),
 }
 # One family of each architecture: what hangs on weights, not on tokens, is tested on these.
-ARCHITECTURES = [name for name in FAMILIES if name not in ("qwen3_instruct", "phi4", "llama3")]
-STOP = {"bytes": "<|im_end|>", "pieces": "</s>"}
+ARCHITECTURES = [
+    *("qwen2_5", "qwen3", "ernie4_5", "ernie4_5_moe", "phi3", "tinyllama"),
+    *("gemma2", "gemma3", "glm4", "mistral"),
+]
+STOP = {"bytes": "<|im_end|>", "pieces": "</s>", "bare pieces": "<eos>"}
 CORPUS = [
     "What is 3 + 4? The answer is {{ans:7}}.",
     "User: How many apples are left?\nAssistant: 12 - 5 = 7\n\n<<ans:7>>",
@@ -66,8 +98,9 @@ CORPUS = [
 ]
 
 
-def tokenizer(kind: str, special: list[str], corpus: list[str], size: int) -> Any:
-    """A tokenizer as the families have them: byte-level BPE (Qwen), or sentence pieces (Llama, Phi-3, ERNIE)."""
+def tokenizer(kind: str, special: list[str], corpus: list[str], size: int, swallow: bool = False) -> Any:
+    """A tokenizer as the families have them: byte-level BPE (Qwen, Llama 3, Tekken), sentence pieces (Llama 2, Phi-3,
+    ERNIE), or sentence pieces that add no space in front (Gemma)."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     if kind == "bytes":
@@ -78,16 +111,17 @@ def tokenizer(kind: str, special: list[str], corpus: list[str], size: int) -> An
         alphabet = pre_tokenizers.ByteLevel.alphabet()
     else:
         made = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>", fuse_unk=True))
-        made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        front = [normalizers.Prepend("▁")] if kind == "pieces" else []
+        made.normalizer = normalizers.Sequence([*front, normalizers.Replace(" ", "▁")])
         made.decoder = decoders.Sequence(
-            [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+            [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+            + ([decoders.Strip(" ", 1, 0)] if front else [])
         )
         special = [*special, *(f"<0x{byte:02X}>" for byte in range(256))]
         alphabet = []
     trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=special, initial_alphabet=alphabet)
     made.train_from_iterator(corpus, trainer)
     # Phi-3's turn tokens swallow the white space behind them; others do not.
-    swallow = "<|assistant|>" in special
     made.add_special_tokens(
         [
             AddedToken(token, rstrip=swallow and token.startswith("<|"), normalized=False, special=True)
@@ -104,7 +138,7 @@ def build(folder: Path, family: str, *, corpus: list[str] = CORPUS, vocabulary: 
     import transformers
 
     spec = FAMILIES[family]
-    made = tokenizer(spec["kind"], spec["special"], corpus, vocabulary)
+    made = tokenizer(spec["kind"], spec["special"], corpus, vocabulary, spec.get("swallow", False))
     numbers: dict[str, Any] = {
         "vocab_size": made.get_vocab_size() + 5,
         "hidden_size": 64,
@@ -120,10 +154,10 @@ def build(folder: Path, family: str, *, corpus: list[str] = CORPUS, vocabulary: 
         "eos_token_id": 2,
         **sizes,
     }
-    if family == "ernie4_5_moe":
+    if spec["model"] == "Ernie4_5_Moe":
         numbers |= {"moe_num_experts": 4, "moe_k": 2, "moe_intermediate_size": 32, "moe_num_shared_experts": 2}
     torch.manual_seed(0)
-    config = getattr(transformers, spec["model"] + "Config")(**numbers)
+    config = getattr(transformers, spec.get("config", spec["model"]) + "Config")(**numbers)
     model = getattr(transformers, spec["model"] + "ForCausalLM")(config).to(torch.bfloat16)
     model.save_pretrained(folder)
     stop = spec.get("stop", STOP[spec["kind"]])
@@ -301,14 +335,10 @@ def batches(rows: list[dict[str, Any]], base: Path, template: str, size: int) ->
 @pytest.fixture
 def further_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A second family with Llama's architecture, added as a user adds one: a file under $SWIFTKIT_HOME."""
-    from swiftkit import models
-
     (tmp_path / "home" / "registry").mkdir(parents=True)
     (tmp_path / "home" / "registry" / "further.yaml").write_text(
-        "template: chatml\narchitectures: [LlamaForCausalLM]\nswift: {model_type: llama, template: chatml}\n"
+        "template: phi4\narchitectures: [LlamaForCausalLM]\nswift: {model_type: llama, template: phi4}\n"
         "lora_targets: [q_proj]\nmodels: {further-1b: {parameters: 1.0e9}}\n"
     )
     monkeypatch.setenv("SWIFTKIT_HOME", str(tmp_path / "home"))
-    models.families.cache_clear()
     yield
-    models.families.cache_clear()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FAMILIES, ROOT, shared
+from conftest import FAMILIES, ROOT, shared, swiftkit
 
 from swiftkit import chat, lora, models, sources, tokenization, weights
 from swiftkit.errors import SwiftkitError
@@ -22,10 +22,10 @@ def peft_model(config: dict[str, Any], family: models.Family, rank: int) -> Any:
     import transformers
     from peft import LoraConfig, get_peft_model
 
-    name = FAMILIES[family.name]["model"]
+    name, settings = FAMILIES[family.name]["model"], FAMILIES[family.name].get("config", FAMILIES[family.name]["model"])
     sizes = {**config, "tie_word_embeddings": bool(config["tie_word_embeddings"]), "pad_token_id": 0}
     with torch.device("meta"):
-        model = getattr(transformers, f"{name}ForCausalLM")(getattr(transformers, f"{name}Config")(**sizes))
+        model = getattr(transformers, f"{name}ForCausalLM")(getattr(transformers, f"{settings}Config")(**sizes))
         made = LoraConfig(r=rank, target_modules=family.lora_targets, task_type="CAUSAL_LM")
         return get_peft_model(model, made)
 
@@ -35,7 +35,7 @@ def test_parameters_and_trainable_parameters_are_those_of_the_architecture(name:
     found, entry = models.entries()[name]
     model = peft_model(entry.config, found, rank=8)
     expected = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    layers = lora.layers_of(entry.config, fused="qkv_proj" in found.lora_targets)
+    layers = lora.layers_of(entry.config, found.lora_targets)
     assert lora.trainable(lora.chosen(layers, found.lora_targets), 8) == expected
     total = sum(p.numel() for p in model.parameters()) - expected
     assert entry.parameters == pytest.approx(total, rel=0.001)
@@ -121,12 +121,12 @@ def test_a_folder_is_recognised_from_its_files_alone(family: str, family_folder:
 
 
 def test_a_chat_template_of_no_family_is_told(family_folder: Any, tmp_path: Path, caplog: Any) -> None:
-    """A distilled model has the architecture of another one, and a format of its own."""
-    folder = Path(shutil.copytree(family_folder("qwen2_5"), tmp_path / "distilled"))
+    """An architecture that one family has, and a format of its own; with several families it would be a question."""
+    folder = Path(shutil.copytree(family_folder("ernie4_5"), tmp_path / "distilled"))
     (folder / "chat_template.jinja").write_text("{% for m in messages %}<|User|>{{ m.content }}{% endfor %}")
     with caplog.at_level("WARNING"):
-        assert models.find(None, str(folder)).family.name == "qwen2_5"
-    assert "is not that of family qwen2_5" in caplog.text
+        assert models.find(None, str(folder)).family.name == "ernie4_5"
+    assert "is not that of family ernie4_5" in caplog.text
 
 
 def test_named_chat_templates_are_read(family_folder: Any, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_named_chat_templates_are_read(family_folder: Any, tmp_path: Path) -> No
     assert models.find(None, str(folder)).family.name == "llama3"
 
 
-@pytest.mark.parametrize(("template", "family"), [("zephyr", "tinyllama"), ("chatml", "further")])
+@pytest.mark.parametrize(("template", "family"), [("zephyr", "tinyllama"), ("phi4", "further")])
 def test_two_families_of_one_architecture_are_told_apart_by_the_chat_template(
     template: str, family: str, family_folder: Any, tmp_path: Path, further_family: None
 ) -> None:
@@ -196,24 +196,132 @@ def test_caches_of_both_hubs_are_found_without_a_connection(
 # --- the user's own ------------------------------------------------------------------------------------------------
 
 
-def test_one_file_adds_a_model_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    home = tmp_path / "home" / "registry"
-    home.mkdir(parents=True)
-    text = (ROOT / "registry" / "qwen3.yaml").read_text().replace("qwen3-", "mine-")
-    (home / "mine.yaml").write_text(text)
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's own registry and templates."""
+    for kind in ("registry", "templates"):
+        (tmp_path / "home" / kind).mkdir(parents=True)
     monkeypatch.setenv("SWIFTKIT_HOME", str(tmp_path / "home"))
-    models.families.cache_clear()
-    try:
-        assert models.entries()["mine-4b"][0].name == "mine"
-        (home / "qwen3.yaml").write_text(text)
-        models.families.cache_clear()
-        with pytest.raises(SwiftkitError, match="declared twice"):
-            models.families()
-        (home / "qwen3.yaml").unlink()
-        (home / "mine.yaml").write_text(text.replace("template:", "templat:"))
-        models.families.cache_clear()
-        with pytest.raises(SwiftkitError, match=r"mine\.yaml is no registry entry"):
-            models.families()
-    finally:
-        monkeypatch.delenv("SWIFTKIT_HOME")
-        models.families.cache_clear()
+    return tmp_path / "home"
+
+
+MINE = """\
+template: mine
+special_tokens: ['<|im_start|>', '<|im_end|>']
+architectures: [Qwen2ForCausalLM]
+swift: {model_type: qwen2, template: chatml}
+lora_targets: [q_proj, v_proj]
+models:
+  mine-1b: {huggingface: my/Model-1B, parameters: 1.0e9}
+"""
+SPEAKS = """\
+{%- for message in messages -%}
+    {{- '<|im_start|>' + message.role + ' says:\\n' -}}
+    {%- if message.role == 'assistant' -%}
+        {%- generation -%}{{- message.content + '<|im_end|>' -}}{%- endgeneration -%}
+    {%- else -%}
+        {{- message.content + '<|im_end|>' -}}
+    {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{- '<|im_start|>assistant says:\\n' -}}{%- endif -%}
+"""
+
+
+def test_one_yaml_and_one_jinja_file_add_a_model_family(home: Path, family_folder: Any) -> None:
+    """Listed, shown, recognised, held to the contract, trained: by real commands."""
+    (home / "registry" / "mine.yaml").write_text(MINE)
+    (home / "templates" / "mine.jinja").write_text(SPEAKS)
+    assert "mine-1b" in swiftkit("models").stdout
+    assert json.loads(swiftkit("models", "show", "My/Model-1b", "--json").stdout)["template"] == "mine"
+    folder = Path(shutil.copytree(family_folder("qwen2_5"), "folder"))
+    shutil.copy(home / "templates" / "mine.jinja", folder / "chat_template.jinja")
+    checked = swiftkit("models", "check", "folder", "--json")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert json.loads(checked.stdout)["family"] == "mine"
+    done = swiftkit("sft", "--model_id_or_path", "folder", "--dataset", "math-sft#40", "--max_steps", "2")
+    assert done.returncode == 0, done.stderr
+    assert swiftkit("export", "--merge_lora").returncode == 0
+    (merged,) = Path("output").glob("*/*/merged-*")
+    assert "says:" in (merged / "chat_template.jinja").read_text()
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{% for %}", "is no valid Jinja"),
+        ("{# nothing #}", "renders nothing"),
+        (SPEAKS.replace("{%- generation -%}", "").replace("{%- endgeneration -%}", ""), "the answer into the prompt"),
+        (SPEAKS.replace("message.content + '<|im_end|>' -}}{%- endg", "'<|im_end|>' -}}{%- endg"), "write the answer"),
+        (SPEAKS.replace("        {{- message.content + '<|im_end|>' -}}\n", ""), "does not write the question"),
+        (SPEAKS.replace("message.content + '<|im_end|>' -}}{%- endg", "message.content -}}{%- endg"), "never stop"),
+        (SPEAKS.replace("assistant says:", "assistant:"), "what is served would not be what was trained"),
+        (SPEAKS.replace("message.content + '<|im_end|>' -}}\n", "message.text -}}\n"), "cannot render"),
+        (None, "there is no template `mine`"),
+    ],
+)
+def test_a_template_that_breaks_a_rule_is_named(
+    template: str | None, said: str, home: Path, family_folder: Any
+) -> None:
+    (home / "registry" / "mine.yaml").write_text(MINE)
+    if template is not None:
+        (home / "templates" / "mine.jinja").write_text(template)
+    done = swiftkit(
+        *("sft", "--model_type", "mine-1b", "--model_id_or_path", str(family_folder("qwen2_5"))),
+        *("--dataset", "math-sft#40", "--dry_run"),
+    )
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "mine" in done.stderr
+    assert "Traceback" not in done.stderr
+    # It harms nobody else.
+    assert swiftkit("sft", "--model_type", "tiny-math", "--dry_run").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (MINE.replace("template:", "templat:"), "templat: extra inputs are not permitted"),
+        (MINE.replace("huggingface:", "hf:"), "models.mine-1b.hf: extra inputs"),
+        (MINE.replace("lora_targets: [q_proj, v_proj]\n", ""), "lora_targets: field required"),
+        (MINE.replace("template: mine", "template: qwen4"), "there is no template `qwen4`"),
+        (MINE + "  qwen3-4b: {parameters: 1.0e9}\n", "model `qwen3-4b` is declared twice"),
+    ],
+)
+def test_a_registry_file_that_is_not_sound_is_named_to_those_who_ask(text: str, said: str, home: Path) -> None:
+    (home / "registry" / "mine.yaml").write_text(text)
+    (home / "templates" / "mine.jinja").write_text(SPEAKS)
+    asked = "qwen3-4b" if "twice" in said else "mine-1b"
+    done = swiftkit("sft", "--model_type", asked, "--dry_run")
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert str(home / "registry" / "mine.yaml") in done.stderr
+    listed = swiftkit("models")
+    assert listed.returncode == 0
+    assert "qwen2_5-7b-instruct" in listed.stdout
+    assert said in listed.stderr
+
+
+@pytest.mark.parametrize("text", ["{{", "[]", "\xff"])
+def test_a_registry_file_that_cannot_be_read_is_told(text: str, home: Path) -> None:
+    (home / "registry" / "mine.yaml").write_bytes(text.encode("latin-1"))
+    for words in (["models"], ["sft", "--model_type", "mine-1b", "--dry_run"]):
+        said = swiftkit(*words).stderr
+        assert "left out" in said
+        assert "mine.yaml" in said
+        assert "Traceback" not in said
+
+
+def test_a_family_that_is_declared_twice_is_named(home: Path) -> None:
+    shutil.copy(ROOT / "registry" / "qwen3.yaml", home / "registry")
+    done = swiftkit("models", "show", "qwen3-4b")
+    assert done.returncode == 2
+    assert "registry `qwen3` is declared twice" in done.stderr
+
+
+def test_a_tokenizer_without_a_special_token_of_the_template_is_refused(home: Path, family_folder: Any) -> None:
+    """It would train on pieces of the token."""
+    words = ["--model_type", "tinyllama-1_1b-chat", "--model_id_or_path", str(family_folder("llama3"))]
+    for command in (["sft", "--dry_run"], ["exam", "--dataset", "math-exam", "--ckpt", "base"]):
+        done = swiftkit(*command, *words)
+        assert done.returncode == 2, done.stderr
+        assert "the tokenizer has no token for </s>, which the chat template writes" in done.stderr

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from swiftkit import catalogue, contract, lora, models, sources, weights
+from swiftkit import catalogue, contract, lora, models, sources, tokenization, weights
 from swiftkit.config import ModelsConfig
 from swiftkit.errors import FAILED, Problems, SwiftkitError, unknown
 from swiftkit.flags import Given, build
@@ -37,13 +37,17 @@ def run(given: Given, problems: Problems) -> int:
             raise SwiftkitError("`swiftkit models show` takes one name", "`swiftkit models` lists them")
         return _show(config.words[1], config)
     if config.words[:1] == ["check"]:
-        if len(config.words) != 2:
+        if config.all_ and len(config.words) == 1:
+            return _check_all(config)
+        if len(config.words) != 2 or config.all_:
             raise SwiftkitError(
-                "`swiftkit models check` takes one name or model folder", "`swiftkit models` lists them"
+                "`swiftkit models check` takes one name or model folder, or --all", "`swiftkit models` lists them"
             )
         return _check(config.words[1], config)
     if config.family and config.family not in models.families():
         raise unknown("family", config.family, models.families())
+    for left_out in models.broken():
+        logger.warning("left out: %s", left_out.error)
     rows = [row for row in [*_registered(), *_catalogued()] if _wanted(row, config)]
     if not rows:
         raise SwiftkitError(f"no model has {' and '.join(config.words)} in its name", "`swiftkit models` lists all")
@@ -120,7 +124,7 @@ def _show(asked: str, config: ModelsConfig) -> int:
     if folder:
         found = lora.layers(weights.inspect(folder, family, trust_remote_code=False).tensors)
     else:
-        found = lora.layers_of(entry.config, fused="qkv_proj" in family.lora_targets) if entry.config else []
+        found = lora.layers_of(entry.config, family.lora_targets) if entry.config else []
     trained = lora.trainable(lora.chosen(found, family.lora_targets), config.lora_rank) if found else None
     content: dict[str, Any] = {
         "model": name,
@@ -178,19 +182,68 @@ def _show_known(known: catalogue.Known, config: ModelsConfig) -> int:
 def _check(asked: str, config: ModelsConfig) -> int:
     """The token contract on the tokenizer of a model that is here; exit code 1 where training and serving part."""
     wanted = models.find(None, asked) if Path(asked).exists() else models.find(asked, None)
-    folder = weights.inspect(weights.locate(wanted, download=False), wanted.family, trust_remote_code=False)
-    verdicts, stop = contract.check(wanted, folder)
-    kept = stop is None and all(verdict.export == contract.SAME for verdict in verdicts)
+    folder = _sound(wanted, weights.locate(wanted, download=False))
+    (checked,) = contract.check([(wanted, folder)])
+    if checked.failed:
+        raise SwiftkitError(f"ms-swift or transformers cannot load {folder.path}: {checked.failed}", exit_code=FAILED)
     if config.json_:
-        told = {"model": wanted.name, "family": wanted.family.name, "template": wanted.family.template}
-        print(json.dumps({**told, "kept": kept, "stop": stop, "conversations": [vars(v) for v in verdicts]}))
-        return 0 if kept else FAILED
-    rows = [[v.conversation, str(v.tokens), str(v.learned), v.ms_swift, v.export] for v in verdicts]
+        print(json.dumps(_told(wanted, checked)))
+        return 0 if checked.kept else FAILED
+    rows = [[v.conversation, str(v.tokens), str(v.learned), v.ms_swift, v.export] for v in checked.verdicts]
     print(table(["conversation", "tokens", "learned", "ms-swift's encoder", "exported, in transformers"], rows))
-    print(f"\nanswers end: {stop or 'at a token that is learned, and at which generation stops'}")
-    verdict = "training, exam and export see the same tokens" if kept else "training and serving would part"
+    if wanted.family.differs:
+        print(f"\nms-swift: {wanted.family.differs}")
+    print(f"\nanswers end: {checked.stop or 'at a token that is learned, and at which generation stops'}")
+    verdict = "training, exam and export see the same tokens" if checked.kept else "training and serving would part"
     print(f"{wanted.name} (family {wanted.family.name}, template {wanted.family.template}): {verdict}")
-    return 0 if kept else FAILED
+    return 0 if checked.kept else FAILED
+
+
+def _sound(wanted: models.Wanted, path: Path) -> weights.Folder:
+    """The model folder, once it and its tokenizer have been looked at."""
+    folder = weights.inspect(path, wanted.family, trust_remote_code=False)
+    tokenizer = tokenization.load(path, as_it_stands=wanted.embedded)
+    tokenization.check(tokenizer, path, folder.config, wanted.family.special_tokens)
+    return folder
+
+
+def _told(wanted: models.Wanted, checked: contract.Checked) -> dict[str, Any]:
+    return {
+        "model": wanted.name,
+        "family": wanted.family.name,
+        "template": wanted.family.template,
+        "kept": checked.kept,
+        "stop": checked.stop,
+        "failed": checked.failed,
+        "conversations": [vars(verdict) for verdict in checked.verdicts],
+    }
+
+
+def _check_all(config: ModelsConfig) -> int:
+    """The contract of every family: of each the first model that is on this machine; exit code 1 where one is broken."""
+    found: dict[str, tuple[models.Wanted, weights.Folder]] = {}
+    for name, (family, _) in models.entries().items():
+        wanted = models.find(name, None)
+        if family.name not in found and (path := weights.here(wanted)):
+            found[family.name] = wanted, _sound(wanted, path)
+    checked = dict(zip(found, contract.check(list(found.values())), strict=True)) if found else {}
+    missing = [name for name in models.families() if name not in found]
+    if config.json_:
+        told = [_told(found[name][0], one) for name, one in checked.items()]
+        print(json.dumps({"models": told, "missing": missing}))
+    else:
+        rows = [
+            [name, found[name][0].name, found[name][0].family.level, _verdict(one)] for name, one in checked.items()
+        ]
+        print(table(["family", "model", "level", "training, exam, export"], rows))
+        if missing:
+            logger.info("no model of these families is on this machine: %s", ", ".join(missing))
+    return 0 if all(one.kept for one in checked.values()) else FAILED
+
+
+def _verdict(checked: contract.Checked) -> str:
+    parted = [verdict.conversation for verdict in checked.verdicts if verdict.export != contract.SAME]
+    return checked.failed or checked.stop or (f"part: {', '.join(parted)}" if parted else "the same tokens")
 
 
 def _datasets(config: ModelsConfig) -> int:

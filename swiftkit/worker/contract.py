@@ -10,18 +10,23 @@ Messages = list[dict[str, str]]
 
 
 def ms_swift(folder: str, model_type: str, template_type: str, conversations: dict[str, Messages]) -> dict[str, Any]:
-    """Ids and labels of each conversation, by ms-swift's own encoder."""
+    """Ids and labels of each conversation by ms-swift's own encoder, or why it refuses it."""
     from swift import get_processor, get_template
+    from swift.template import TEMPLATE_MAPPING
 
     # Of a thinking family ms-swift learns earlier answers with a thinking block that the published template does
     # not show there; its `last_round` is the way of learning that agrees with what a server renders.
-    scale = "last_round" if template_type == "qwen3" else "default"
+    scale = "last_round" if TEMPLATE_MAPPING[template_type].is_thinking else "default"
     template = get_template(get_processor(folder, model_type=model_type), template_type=template_type, loss_scale=scale)
     template.set_mode("train")
-    found = {}
+    found: dict[str, Any] = {}
     for name, messages in conversations.items():
-        encoded = template.encode({"messages": [dict(message) for message in messages]})
-        found[name] = [list(encoded["input_ids"]), list(encoded["labels"])]
+        try:
+            encoded = template.encode({"messages": [dict(message) for message in messages]})
+        except Exception as error:  # its templates assert what they cannot do, each in its own words
+            found[name] = {"refused": f"{type(error).__name__}: {error}".splitlines()[0]}
+            continue
+        found[name] = {"ids": list(encoded["input_ids"]), "labels": list(encoded["labels"])}
     return found
 
 
@@ -42,13 +47,17 @@ def export(folder: str, conversations: dict[str, Messages]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the job, print the answer."""
+    """Read the job, print an answer for each of its models."""
     job = json.load(sys.stdin)
     asked = job["conversations"]
-    told = {
-        "ms_swift": ms_swift(job["folder"], job["swift"]["model_type"], job["swift"]["template"], asked),
-        "export": export(job["folder"], asked),
-    }
+    told: list[dict[str, Any]] = []
+    for model in job["models"]:
+        folder, names = model["folder"], model["swift"]
+        try:
+            ours = ms_swift(folder, names["model_type"], names["template"], asked)
+            told.append({"ms_swift": ours, "export": export(folder, asked)})
+        except Exception as error:  # whatever a tokenizer of somebody else makes them raise
+            told.append({"failed": f"{type(error).__name__}: {error}".splitlines()[0]})
     print(json.dumps(told))
 
 

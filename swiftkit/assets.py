@@ -36,6 +36,11 @@ def add(folder: str) -> None:
     os.environ[ADDED] = str(path.resolve())
 
 
+def named() -> tuple[str | None, ...]:
+    """The folders that the user has named; what is read from the data folders is kept as long as these are the same."""
+    return os.environ.get(ADDED), os.environ.get("SWIFTKIT_HOME")
+
+
 def roots(kind: str) -> dict[str, Path]:
     """Folders searched for `kind`, each under the name of whose it is; the user's own first, swiftkit's last."""
     here = Path(__file__).resolve().parent

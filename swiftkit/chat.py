@@ -114,8 +114,8 @@ def verify(template: Template) -> None:
         prompt = template.render(messages, add_generation_prompt=True)
         if wrong is None and prompt != before:
             wrong = (
-                f"the prompt ends {prompt[-40:]!r}, but the text before the answer ends {before[-40:]!r}: what is served "
-                "would not be what was trained",
+                f"the prompt ends {prompt[-40:]!r}, but the text before the answer ends {before[-40:]!r}: "
+                "what is served would not be what was trained",
                 "with add_generation_prompt it must write exactly what stands before {% generation %}",
             )
         if wrong:

@@ -99,36 +99,36 @@ class Broken:
 
 def families() -> dict[str, Family]:
     """Every sound family of the registry, by name."""
-    return _registry(tuple(assets.roots("registry").values()))[0]
+    return _registry(assets.named())[0]
 
 
 def broken() -> list[Broken]:
     """The files of the registry that are left out; they harm only those who ask for what is in them."""
-    return _registry(tuple(assets.roots("registry").values()))[1]
+    return _registry(assets.named())[1]
 
 
 @cache
-def _registry(roots: tuple[Path, ...]) -> tuple[dict[str, Family], list[Broken]]:
-    """Read once for every set of folders."""
+def _registry(named: tuple[str | None, ...]) -> tuple[dict[str, Family], list[Broken]]:
+    """Read once as long as the user has named the same folders."""
     found: dict[str, Family] = {}
     left_out: list[Broken] = []
     owners: dict[str, list[Path]] = {}
     templates = assets.claims("templates", ".jinja")
-    for name, paths in assets.claims("registry", ".yaml").items():
+    for name, files in assets.claims("registry", ".yaml").items():
         declared: list[str] = []
         try:
-            contents = [_content(path) for path in paths]
+            contents = [_content(file) for file in files]
             declared = [str(m) for c in contents if isinstance(c.get("models"), dict) for m in c["models"]]
-            found[name] = _family(name, contents[0], assets.one("registry", name, paths), templates)
+            found[name] = _family(name, contents[0], assets.one("registry", name, files), templates)
             for model in found[name].models:
-                owners.setdefault(model, []).append(paths[0])
+                owners.setdefault(model, []).append(files[0])
         except SwiftkitError as error:
-            left_out.append(Broken(paths[-1], error, tuple(declared)))
-    for model, paths in owners.items():
-        if len(paths) > 1:
-            named = " and ".join(map(str, paths))
-            error = SwiftkitError(f"model `{model}` is declared twice: in {named}", "rename one of the two")
-            left_out.append(Broken(paths[-1], error, (model,)))
+            left_out.append(Broken(files[-1], error, tuple(declared)))
+    for model, files in owners.items():
+        if len(files) > 1:
+            places = " and ".join(map(str, files))
+            twice = SwiftkitError(f"model `{model}` is declared twice: in {places}", "rename one of the two")
+            left_out.append(Broken(files[-1], twice, (model,)))
             for family in found.values():
                 family.models.pop(model, None)
     return found, left_out
@@ -208,10 +208,8 @@ def named(model_type: str) -> tuple[str, Family, Entry]:
     Raises:
         SwiftkitError: there is none, or ms-swift knows it and swiftkit has no family for it.
     """
+    _refuse_broken(model_type)
     known, name = entries(), _name_or_id(model_type)
-    for left_out in broken():
-        if model_type.lower() in (model.lower() for model in left_out.models):
-            raise left_out.error
     if name is None:
         for left_out in broken():
             logger.warning("left out: %s", left_out.error)
@@ -223,8 +221,19 @@ def named(model_type: str) -> tuple[str, Family, Entry]:
     return (name, *known[name]) if name in known else (name, *_of_catalogue(catalogue.models()[name]))
 
 
+def _refuse_broken(model_type: str) -> None:
+    for left_out in broken():
+        if model_type.lower() in (model.lower() for model in left_out.models):
+            raise left_out.error
+
+
 def catalogued(model_type: str) -> Known | None:
-    """The model of that name where only the catalogue has it: no family of the registry fits, or it is multimodal."""
+    """The model of that name where only the catalogue has it: no family of the registry fits, or it is multimodal.
+
+    Raises:
+        SwiftkitError: the registry's file that should have it is broken.
+    """
+    _refuse_broken(model_type)
     name = _name_or_id(model_type)
     known = catalogue.models().get(name) if name and name not in entries() else None
     return known if known and (known.multimodal or family_of(known) is None) else None

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from swiftkit import catalogue, contract, lora, models, sources, tokenization, weights
+from swiftkit import catalogue, chat, lora, models, sources, tokenization, weights
 from swiftkit.config import ModelsConfig
 from swiftkit.errors import FAILED, Problems, SwiftkitError, unknown
 from swiftkit.flags import Given, build
 from swiftkit.log import table
+
+if TYPE_CHECKING:
+    from swiftkit.contract import Checked
 
 logger = logging.getLogger(__name__)
 CONFIG = ModelsConfig
@@ -48,7 +51,8 @@ def run(given: Given, problems: Problems) -> int:
         raise unknown("family", config.family, models.families())
     for left_out in models.broken():
         logger.warning("left out: %s", left_out.error)
-    rows = [row for row in [*_registered(), *_catalogued()] if _wanted(row, config)]
+    further = _catalogued()
+    rows = [row for row in [*_registered(), *further] if _wanted(row, config)]
     if not rows:
         raise SwiftkitError(f"no model has {' and '.join(config.words)} in its name", "`swiftkit models` lists all")
     if config.json_:
@@ -62,7 +66,7 @@ def run(given: Given, problems: Problems) -> int:
     if not config.words and not config.level and not config.family:
         logger.info(
             "and %s more that ms-swift trains: `swiftkit models WORD`, `swiftkit models --level known`",
-            f"{len(_catalogued()):,}",
+            f"{len(further):,}",
         )
     return 0
 
@@ -135,6 +139,8 @@ def _show(asked: str, config: ModelsConfig) -> int:
         "huggingface": entry.huggingface,
         "folder": str(folder) if folder else None,
         "template": family.template,
+        "prompt": chat.load(family.template).render([{"role": "user", "content": "…"}], add_generation_prompt=True),
+        "differs": family.differs,
         "architectures": family.architectures,
         "lora_targets": family.lora_targets,
         "lora_rank": config.lora_rank,
@@ -145,6 +151,7 @@ def _show(asked: str, config: ModelsConfig) -> int:
     if config.json_:
         print(json.dumps(content))
         return 0
+    content["prompt"] = repr(content["prompt"])[1:-1]
     content["parameters"] = size(entry.parameters) if entry.parameters else None
     content["defaults"] = [f"--{key} {value}" for key, value in entry.defaults.items()]
     if trained is not None and entry.parameters:
@@ -183,6 +190,8 @@ def _check(asked: str, config: ModelsConfig) -> int:
     """The token contract on the tokenizer of a model that is here; exit code 1 where training and serving part."""
     wanted = models.find(None, asked) if Path(asked).exists() else models.find(asked, None)
     folder = _sound(wanted, weights.locate(wanted, download=False))
+    from swiftkit import contract
+
     (checked,) = contract.check([(wanted, folder)])
     if checked.failed:
         raise SwiftkitError(f"ms-swift or transformers cannot load {folder.path}: {checked.failed}", exit_code=FAILED)
@@ -207,7 +216,7 @@ def _sound(wanted: models.Wanted, path: Path) -> weights.Folder:
     return folder
 
 
-def _told(wanted: models.Wanted, checked: contract.Checked) -> dict[str, Any]:
+def _told(wanted: models.Wanted, checked: Checked) -> dict[str, Any]:
     return {
         "model": wanted.name,
         "family": wanted.family.name,
@@ -220,7 +229,9 @@ def _told(wanted: models.Wanted, checked: contract.Checked) -> dict[str, Any]:
 
 
 def _check_all(config: ModelsConfig) -> int:
-    """The contract of every family: of each the first model that is on this machine; exit code 1 where one is broken."""
+    """The contract of every family, on its first model that is on this machine; exit code 1 where one is broken."""
+    from swiftkit import contract
+
     found: dict[str, tuple[models.Wanted, weights.Folder]] = {}
     for name, (family, _) in models.entries().items():
         wanted = models.find(name, None)
@@ -241,8 +252,8 @@ def _check_all(config: ModelsConfig) -> int:
     return 0 if all(one.kept for one in checked.values()) else FAILED
 
 
-def _verdict(checked: contract.Checked) -> str:
-    parted = [verdict.conversation for verdict in checked.verdicts if verdict.export != contract.SAME]
+def _verdict(checked: Checked) -> str:
+    parted = [verdict.conversation for verdict in checked.verdicts if verdict.export != "same"]
     return checked.failed or checked.stop or (f"part: {', '.join(parted)}" if parted else "the same tokens")
 
 

@@ -19,9 +19,11 @@ logger = logging.getLogger(__name__)
 PATIENCE = 3.0  # seconds in which a hub must answer a connection, before anything is downloaded
 
 
-def _modelscope_cache() -> Path:
+def _modelscope_caches() -> list[Path]:
+    """Where ModelScope's client keeps what it has downloaded: since 1.38, and before."""
     home = os.environ.get("MODELSCOPE_CACHE")
-    return Path(home).expanduser() if home else Path.home() / ".cache" / "modelscope" / "hub"
+    cache = Path(home).expanduser() if home else Path.home() / ".cache" / "modelscope"
+    return [cache, cache / "hub"]
 
 
 def _huggingface_cache() -> Path:
@@ -35,11 +37,16 @@ def _huggingface_cache() -> Path:
 def cached_model(hub_id: str) -> Path | None:
     """The folder of a model that either hub's client has downloaded before; looked up without a connection."""
     organisation, _, name = hub_id.partition("/")
-    # ModelScope writes dots of a name as three underscores.
-    for spelled in (name, name.replace(".", "___")):
-        for top in (_modelscope_cache() / "models", _modelscope_cache()):
-            if _begun(top / organisation / spelled):
-                return top / organisation / spelled
+    for cache in _modelscope_caches():
+        snapshots = cache / "models" / f"{organisation}--{name}" / "snapshots"
+        for folder in (snapshots / "master", *sorted(snapshots.glob("*"))):
+            if _begun(folder):
+                return folder
+        # Before 1.38 the client wrote dots of a name as three underscores.
+        for spelled in (name, name.replace(".", "___")):
+            for top in (cache / "models", cache):
+                if _begun(top / organisation / spelled):
+                    return top / organisation / spelled
     repository = _huggingface_cache() / f"models--{organisation}--{name}"
     main = repository / "refs" / "main"
     if main.is_file():
@@ -56,17 +63,23 @@ def _begun(folder: Path) -> bool:
 
 def _hosts() -> dict[str, str]:
     """Hub to the host (and port) that its client will use."""
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
+    return {hub: urlparse(address).netloc or address for hub, address in _endpoints().items()}
+
+
+def _endpoints() -> dict[str, str]:
+    """Hub to what its client is told to use."""
+    domain = os.environ.get("MODELSCOPE_DOMAIN", "www.modelscope.cn")
     return {
-        "modelscope": os.environ.get("MODELSCOPE_DOMAIN", "www.modelscope.cn"),
-        "huggingface": urlparse(endpoint).netloc or endpoint,
+        "modelscope": os.environ.get("MODELSCOPE_ENDPOINT", f"https://{domain}"),
+        "huggingface": os.environ.get("HF_ENDPOINT", "https://huggingface.co"),
     }
 
 
 def _address(hub: str) -> tuple[str, int]:
     """Host and port to knock at: the hub's, or those of the proxy on the way to it."""
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
-    plain = hub == "huggingface" and os.environ.get("HF_ENDPOINT", "").startswith("http:")
+    plain = _endpoints()[hub].startswith("http:")
+    proxy = None if plain else proxy
     parsed = urlparse(proxy if proxy and "//" in proxy else f"//{proxy or _hosts()[hub]}")
     return parsed.hostname or _hosts()[hub], parsed.port or (80 if plain else 443)
 
@@ -92,8 +105,14 @@ def _reachable(hubs: list[str]) -> str | None:
     return next((hub for hub in hubs if answered.get(hub)), None)
 
 
-def fetch_model(name: str, modelscope: str | None, huggingface: str | None) -> Path:
+def fetch_model(name: str, modelscope: str | None, huggingface: str | None, into: Path | None = None) -> Path:
     """Download a model, from ModelScope if it answers, else from Hugging Face.
+
+    Args:
+        name: what a person calls it.
+        modelscope: its id there, if it is there.
+        huggingface: its id there, if it is there.
+        into: the folder that it is put into; None: the cache of the hub's client.
 
     Raises:
         SwiftkitError: neither hub answers (exit code 2), or the download breaks off (exit code 1).
@@ -106,7 +125,7 @@ def fetch_model(name: str, modelscope: str | None, huggingface: str | None) -> P
             f"({', '.join(_hosts()[hub] for hub in ids)})",
             "pass --model_id_or_path FOLDER, or put the folder under $SWIFTKIT_MODELS",
         )
-    return Path(_download("model", hub, ids[hub]))
+    return Path(_download("model", hub, ids[hub], *([str(into)] if into else [])))
 
 
 def fetch_dataset(asked: str, hubs: tuple[str, ...] = ("modelscope", "huggingface")) -> Path:

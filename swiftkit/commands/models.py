@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swiftkit import catalogue, chat, lora, models, sources, tokenization, weights
+from swiftkit import catalogue, chat, hub, lora, models, paths, sources, tokenization, weights
 from swiftkit.config import ModelsConfig
 from swiftkit.errors import FAILED, Problems, SwiftkitError, unknown
 from swiftkit.flags import Given, build
@@ -25,6 +25,7 @@ examples:
   swiftkit models --level known
   swiftkit models check ./model
       whether training, export and ms-swift see the same tokens, on this folder's own tokenizer
+  swiftkit models fetch qwen2_5-1_5b-instruct ./model
   swiftkit models show qwen2_5-1_5b-instruct --lora_rank 16
   swiftkit models --datasets"""
 
@@ -47,6 +48,13 @@ def run(given: Given, problems: Problems) -> int:
                 "`swiftkit models check` takes one name or model folder, or --all", "`swiftkit models` lists them"
             )
         return _check(config.words[1], config)
+    if config.words[:1] == ["fetch"]:
+        if len(config.words) not in (2, 3):
+            raise SwiftkitError(
+                "`swiftkit models fetch` takes a name or hub id, and where you like the folder to put it into",
+                "`swiftkit models` lists the names",
+            )
+        return _fetch(config.words[1], config.words[2] if config.words[2:] else None, config)
     if config.family and config.family not in models.families():
         raise unknown("family", config.family, models.families())
     for left_out in models.broken():
@@ -214,6 +222,32 @@ def _sound(wanted: models.Wanted, path: Path) -> weights.Folder:
     tokenizer = tokenization.load(path, as_it_stands=wanted.embedded)
     tokenization.check(tokenizer, path, folder.config, wanted.family.special_tokens)
     return folder
+
+
+def _fetch(asked: str, folder: str | None, config: ModelsConfig) -> int:
+    """Download a model, of the registry or of the catalogue; its folder is the last line printed."""
+    into = paths.typed(folder, "the folder") if folder else None
+    if into and into.exists() and not (into.is_dir() and (not any(into.iterdir()) or (into / "config.json").is_file())):
+        raise SwiftkitError(f"{into} is there and holds no model", "name an empty folder, or one that is not there yet")
+    known = models.catalogued(asked)
+    family = None
+    if known:
+        name, modelscope, huggingface = known.name, known.modelscope, known.huggingface
+    else:
+        name, family, entry = models.named(asked)
+        modelscope, huggingface = entry.modelscope, entry.huggingface
+        if shipped := models.folder_of(entry):
+            raise SwiftkitError(f"{name} ships with swiftkit and needs no download", f"its folder is {shipped}")
+    ids = [hub_id for hub_id in (modelscope, huggingface) if hub_id]
+    path = None if into else next((p for hub_id in ids if (p := hub.cached_model(hub_id))), None)
+    if path:
+        logger.info("%s was downloaded before", name)
+    else:
+        path = hub.fetch_model(name, modelscope, huggingface, into)
+    if family:
+        weights.inspect(path, family, trust_remote_code=False)
+    print(json.dumps({"model": name, "folder": str(path)}) if config.json_ else path)
+    return 0
 
 
 def _told(wanted: models.Wanted, checked: Checked) -> dict[str, Any]:

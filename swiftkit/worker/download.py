@@ -1,4 +1,4 @@
-"""`python -m swiftkit.worker.download model|dataset HUB ID [FILE]`: download, print the path as JSON."""
+"""`python -m swiftkit.worker.download model|dataset HUB ID [PLACE]`: download, print the path as JSON."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 
-def model(hub: str, hub_id: str) -> str:
-    """Download a model's safetensors, configs and tokenizer; pickles and code stay where they are."""
+def model(hub: str, hub_id: str, folder: str | None = None) -> str:
+    """Download a model's safetensors, configs and tokenizer; pickles and code stay where they are.
+
+    `folder` is where to; None means the cache of the hub's client.
+    """
     unwanted = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.gguf", "*.py", "original/*"]
     if hub == "modelscope":
         from modelscope import snapshot_download
 
-        return str(snapshot_download(hub_id, ignore_patterns=unwanted))
+        return str(snapshot_download(hub_id, local_dir=folder, ignore_patterns=unwanted))
     from huggingface_hub import snapshot_download as from_huggingface
 
-    return str(from_huggingface(hub_id, ignore_patterns=unwanted))
+    return str(from_huggingface(hub_id, local_dir=folder, ignore_patterns=unwanted))
 
 
 def dataset(hub: str, asked: str, file: str) -> str:
@@ -45,4 +48,7 @@ def dataset(hub: str, asked: str, file: str) -> str:
 
 if __name__ == "__main__":
     kind, *words = sys.argv[1:]
-    print(json.dumps(model(*words) if kind == "model" else dataset(*words)))
+    try:
+        print(json.dumps(model(*words) if kind == "model" else dataset(*words)))
+    except Exception as error:  # each client has errors of its own, for the same few reasons
+        sys.exit(f"{type(error).__name__}: {error}")

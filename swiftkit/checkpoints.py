@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
-from swiftkit import adapters, model_folder, models, paths, runs, weights
+from swiftkit import adapters, assets, model_folder, models, paths, runs, weights
 from swiftkit.adapters import Adapter
 from swiftkit.config import CheckpointOptions
 from swiftkit.errors import SwiftkitError
@@ -141,6 +142,7 @@ def _newest(options: CheckpointOptions, kind: str) -> Run:
 
 def _of_run(options: CheckpointOptions, run: Run, kind: str) -> Checkpoint:
     logger.info("run: %s (%s)", run.name, runs.state(run))
+    _with_registry(run.declared()["config"])
     if kind == "base":
         return _model(options, run)
     if kind == "best":
@@ -179,11 +181,18 @@ def _of_folder(options: CheckpointOptions, path: Path) -> Checkpoint:
 
 def _whole(options: CheckpointOptions, path: Path) -> Checkpoint:
     origin = model_folder.read_object(path / ORIGIN, "export it again") if (path / ORIGIN).is_file() else None
+    _with_registry((origin or {}).get("config"))
     wanted = _origins(origin or {}, path) or models.find(options.model_type, str(path))
     folder = weights.inspect(path, wanted.family, trust_remote_code=options.trust_remote_code)
     run = Run(path.resolve().parent) if (path.resolve().parent / "run.yaml").is_file() else None
     step = (origin or {}).get("step")
     return Checkpoint(str(path), wanted, folder, run=run, step=step if isinstance(step, int) else None, origin=origin)
+
+
+def _with_registry(config: Any) -> None:
+    """Search the folder of `--registry` that a training was given, unless the user names one now."""
+    if isinstance(config, dict) and config.get("registry") and not os.environ.get(assets.ADDED):
+        assets.add(str(config["registry"]))
 
 
 def _origins(origin: dict[str, Any], path: Path) -> models.Wanted | None:

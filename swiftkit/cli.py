@@ -8,7 +8,7 @@ import sys
 import traceback
 from importlib import import_module
 
-from swiftkit import __version__, flags, helptext, log
+from swiftkit import __version__, assets, flags, helptext, log
 from swiftkit.errors import BUG, INTERRUPTED, Problems, SwiftkitError, nearest
 
 # Name to one line of help; `swiftkit/commands/<name>.py` is imported when it is called.
@@ -19,6 +19,7 @@ COMMANDS = {
     "data": "check a dataset, see its rows as a model sees them",
     "models": "list the models and datasets that swiftkit knows, show one",
     "runs": "list the runs, show one",
+    "plugins": "list what other packages and your own folders add, check it",
     "demo": "watch it all, with a real model and without download, in three minutes",
 }
 REPORT = "this is a bug in swiftkit. Please report it with the traceback above and the output of `swiftkit --version`."
@@ -60,6 +61,9 @@ def _dispatch(words: list[str]) -> int:
         return 0
     problems = Problems()
     given = flags.read(command.CONFIG, rest, problems)
+    if given.values.get("registry"):
+        with problems.collect():
+            assets.add(str(given.values["registry"]))
     code: int = command.run(given, problems)
     return code
 

@@ -300,6 +300,21 @@ class ModelsConfig(Config):
     lora_rank: int = flag(8, "Rank that trainable parameters are computed for.", "What", "r", "lora_r", ge=1)
 
 
+class PluginsConfig(Config):
+    """List what other packages, $SWIFTKIT_HOME and --registry add: families, templates, datasets, formats, scorers."""
+
+    words: list[str] = flag(
+        [],
+        "Only plugins with these names.",
+        "What",
+        metavar="NAME",
+        positional=True,
+        shown="all that are not swiftkit's",
+    )
+    all_: bool = flag(False, "swiftkit's own as well.", "What", alias="all", shown="false")
+    check: bool = flag(False, "Hold each to the rules of its kind; exit code 1 where one is broken.", "What")
+
+
 class RunsConfig(Config):
     """List the runs, or show one."""
 

@@ -50,6 +50,13 @@ class Config(BaseModel):
     # What names of swiftkit.yaml mean to this command, where it is not the same; empty: nothing.
     in_project_file: ClassVar[Mapping[str, str]] = {}
 
+    registry: str | None = flag(
+        None,
+        "Folder with more `registry/`, `templates/`, `datasets/`, as under $SWIFTKIT_HOME.",
+        "Output",
+        metavar="FOLDER",
+        shown="none",
+    )
     json_: bool = flag(
         False, "Print the result as one JSON object.", "Output", alias="json", exclude=True, shown="false"
     )

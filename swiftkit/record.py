@@ -93,6 +93,8 @@ def save(run: Run, made: Plan, record: dict[str, Any]) -> None:
         config["model_id_or_path"] = str(made.folder.path.resolve())
     config["dataset"] = [absolute(name) for name in config["dataset"]]
     config["val_dataset"] = [absolute(name) for name in config["val_dataset"]]
+    if made.config.registry:
+        config["registry"] = str(paths.typed(made.config.registry, "--registry").resolve())
     config["output_dir"] = str(paths.typed(made.config.output_dir, "--output_dir").resolve())
     config = {key: value for key, value in config.items() if value is not None}
     content = {"config": config, "record": record}

@@ -19,7 +19,7 @@ RANKS = [
     {"__main__"},
     {"cli"},
     {"commands"},
-    {"report", "merging", "contract"},
+    {"report", "merging", "contract", "conformance"},
     {"companions"},
     {"examining"},
     {"record"},

@@ -2,6 +2,7 @@
 
 - `COLUMNS`: the columns that a row must have to be of this format,
 - `OPTIONAL`: further columns that it understands,
+- `EXAMPLE`: a sound row, for `swiftkit plugins --check` and for those who read it,
 - `to_messages(row) -> list[Message]`, which raises ValueError with the reason when the row is not sound.
 
 `text` and `rendered` are told apart by content, not by columns; see `swiftkit.data`.

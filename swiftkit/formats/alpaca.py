@@ -9,6 +9,7 @@ from swiftkit.schema import Message
 
 COLUMNS = ("instruction", "output")
 OPTIONAL = ("input", "system", "history")
+EXAMPLE = {"instruction": "Add.", "input": "3 + 4", "output": "7"}
 
 
 def to_messages(row: dict[str, Any]) -> list[Message]:

@@ -9,6 +9,7 @@ from swiftkit.schema import Message
 
 COLUMNS = ("messages",)
 OPTIONAL = ("system",)
+EXAMPLE = {"messages": [{"role": "user", "content": "3 + 4?"}, {"role": "assistant", "content": "7"}]}
 
 
 def to_messages(row: dict[str, Any]) -> list[Message]:

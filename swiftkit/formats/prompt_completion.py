@@ -9,6 +9,7 @@ from swiftkit.schema import Message
 
 COLUMNS = ("prompt", "completion")
 OPTIONAL = ("system",)
+EXAMPLE = {"prompt": "3 + 4?", "completion": "7"}
 
 
 def to_messages(row: dict[str, Any]) -> list[Message]:

@@ -9,6 +9,7 @@ from swiftkit.schema import Message
 
 COLUMNS = ("query", "response")
 OPTIONAL = ("system", "history")
+EXAMPLE = {"query": "3 + 4?", "response": "7"}
 
 
 def to_messages(row: dict[str, Any]) -> list[Message]:

@@ -9,6 +9,7 @@ from swiftkit.schema import Message
 
 COLUMNS = ("question", "answer")
 OPTIONAL = ("system", "history")
+EXAMPLE = {"question": "3 + 4?", "answer": "3 + 4 = 7\n#### 7"}
 
 
 def to_messages(row: dict[str, Any]) -> list[Message]:

@@ -10,6 +10,7 @@ from swiftkit.schema import Message
 
 COLUMNS = ("text",)
 OPTIONAL = ()
+EXAMPLE = {"text": "### Human: 3 + 4?\n### Assistant: 7"}
 
 _CHATML = re.compile(r"<\|im_start\|>\s*(\w+)\n(.*?)(?:<\|im_end\|>|\Z)", re.S)
 _HUMAN = re.compile(r"^###\s*(System|Human|User|Assistant)\s*:[ \t]*", re.M)

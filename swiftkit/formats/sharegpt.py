@@ -9,6 +9,7 @@ from swiftkit.schema import Message
 
 COLUMNS = ("conversations",)
 OPTIONAL = ("system",)
+EXAMPLE = {"conversations": [{"from": "human", "value": "3 + 4?"}, {"from": "gpt", "value": "7"}]}
 ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant"}
 
 

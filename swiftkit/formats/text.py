@@ -9,6 +9,7 @@ from swiftkit.schema import Message
 
 COLUMNS = ("text",)
 OPTIONAL = ()
+EXAMPLE = {"text": "Three and four are seven."}
 
 
 def to_messages(row: dict[str, Any]) -> list[Message]:

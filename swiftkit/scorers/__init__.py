@@ -1,6 +1,7 @@
 """KIND: how a response is marked against its reference. One file a scorer, with
 
 - `score(response, reference, …) -> Score`,
+- `EXAMPLES`: (response, reference, the credit that it earns), for `swiftkit plugins --check` and those who read it,
 - optionally `check(reference)`, which raises ValueError with the reason when nothing can be marked against it,
 - optionally `done(response, reference, question="") -> bool`: whether no further text can change the score, so that
   generation may stop; and with it `CLOSERS`, characters of which a token has one when `done` becomes true by it.

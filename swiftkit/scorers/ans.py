@@ -12,6 +12,7 @@ from swiftkit import markers, values
 from swiftkit.scorers import Score
 
 CLOSERS = markers.CLOSERS
+EXAMPLES = [("It is {{ans:7}}.", "{{ans:7}}", 1), ("It is 7.", "{{ans:7}}", 0.5), ("{{ans:8}}", "{{ans:7}}", 0)]
 
 
 def check(reference: str) -> None:

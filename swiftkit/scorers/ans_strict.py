@@ -7,6 +7,7 @@ from dataclasses import replace
 from swiftkit.scorers import Score, ans
 
 CLOSERS, check, done = ans.CLOSERS, ans.check, ans.done
+EXAMPLES = [("It is {{ans:7}}.", "{{ans:7}}", 1), ("It is 7.", "{{ans:7}}", 0)]
 
 
 def score(response: str, reference: str, *, question: str = "", cut: bool = False, tolerance: float = 0) -> Score:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from swiftkit.scorers import Score
 
+EXAMPLES = [("It is {{ans:7}}.", "{{ans:7}}", 1), ("It is 7.", "{{ans:7}}", 0.5), ("8", "{{ans:7}}", 0)]
+
 
 def score(response: str, reference: str, *, question: str = "", cut: bool = False, tolerance: float = 0) -> Score:
     """Mark one response; only `response` and `reference` count. See `swiftkit.scorers.Scorer`."""

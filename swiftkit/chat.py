@@ -6,9 +6,12 @@ transformers uses for the same purpose (https://huggingface.co/docs/transformers
 
 from __future__ import annotations
 
+import json
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
@@ -27,6 +30,8 @@ from swiftkit.schema import Encoded, Message
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+TODAY = date(2024, 7, 26)  # for templates that ask: a date that moved would make serving differ from training
+_MARKS = re.compile(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}")
 IGNORED = -100  # the label of a token that is not learned, as PyTorch's cross entropy wants it
 BATCH = 1000  # examples that are tokenised at once: enough for all cores, little enough for the memory
 
@@ -62,7 +67,9 @@ class Template:
     def parts(self, messages: Sequence[Message], *, add_generation_prompt: bool = False) -> list[tuple[str, bool]]:
         """The conversation in pieces of text, each with whether it is learned; they alternate."""
         try:
-            text = self.compiled.render(messages=messages, add_generation_prompt=add_generation_prompt)
+            text = self.compiled.render(
+                messages=messages, tools=None, documents=None, add_generation_prompt=add_generation_prompt
+            )
         except jinja2.TemplateError as error:
             raise SwiftkitError(f"chat template `{self.name}` cannot render this conversation: {error}") from error
         return [(piece, index % 2 == 1) for index, piece in enumerate(text.split(self.mark))]
@@ -140,23 +147,31 @@ def _broken_rule(parts: Sequence[tuple[str, bool]], question: str, answer: str) 
     return None
 
 
-def compile(source: str, name: str, *, lenient: bool = False) -> Template:
-    """`source` as a template; `lenient` lets undefined variables be empty, as templates of models expect."""
-    undefined = jinja2.ChainableUndefined if lenient else jinja2.StrictUndefined
-    # trim_blocks and lstrip_blocks as transformers sets them, else files that models bring render differently.
+def plain(source: str) -> str:
+    """A template's text without the marks of what is learned.
+
+    A comment trims the white space around it as the tag did that it stands for.
+    """
+    return _MARKS.sub(r"{#\1 \2#}", source)
+
+
+def compile(source: str, name: str) -> Template:
+    """`source` as a template, as transformers makes one, but on a fixed date."""
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=undefined,
-        extensions=[Generation, "jinja2.ext.loopcontrols"],
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
     )
-    environment.globals["raise_exception"] = _raise
+    environment.globals |= {"raise_exception": _raise, "strftime_now": TODAY.strftime}
+    environment.filters["tojson"] = _json
     mark = f"\ue000{secrets.token_hex(8)}\ue001"
     environment.learned_mark = mark  # type: ignore[attr-defined]
     try:
         return Template(name, environment.from_string(source), mark)
     except jinja2.TemplateError as error:
         raise SwiftkitError(f"chat template `{name}` is no valid Jinja: {error}") from error
+
+
+def _json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
 
 
 def _raise(message: str) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from swiftkit.checkpoints import Checkpoint
 COPIED = (*tokenization.MADE_FROM[:-1], "*.model", "LICENSE*", "NOTICE*")
 GENERATION = "generation_config.json"
 LONG = {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"}
-_GENERATION = re.compile(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}")
 
 
 def write(checkpoint: Checkpoint, folder: Path, dtype: str) -> None:
@@ -39,7 +37,7 @@ def chat_template(name: str, system: str | None) -> str:
 
     A comment trims the white space around it as the tag did that it stands for.
     """
-    plain = _GENERATION.sub(r"{#\1 \2#}", chat.path(name).read_text(encoding="utf-8"))
+    plain = chat.plain(chat.path(name).read_text(encoding="utf-8"))
     if system is None:
         return plain
     default = json.dumps([{"role": "system", "content": system}], ensure_ascii=False)

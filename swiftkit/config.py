@@ -279,7 +279,8 @@ class ModelsConfig(Config):
 
     words: list[str] = flag(
         [],
-        "Parts of names to list, or `show NAME`, or `check NAME` (or a model folder), or `fetch NAME [FOLDER]`.",
+        "Parts of names to list, or `show NAME`, `check NAME` (or a model folder), `fetch NAME [FOLDER]`, "
+        "`adopt FOLDER [INTO]`.",
         "What",
         metavar="WORD",
         positional=True,

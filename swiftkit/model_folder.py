@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def read_object(path: Path, hint: str = "download the model again") -> dict[str,
     return content
 
 
+TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
 PROBE: list[Message] = [
     {"role": "user", "content": "a\n b"},
     {"role": "assistant", "content": "c"},
@@ -91,24 +93,46 @@ def _rendered(template: chat.Template, length: int) -> str | None:
         return None
 
 
-def template(folder: Path) -> chat.Template | None:
-    """The chat template of a model folder; None where there is none."""
+@dataclass(frozen=True)
+class Own:
+    """The chat template that a model folder brings, and the special tokens that transformers hands to it."""
+
+    source: str
+    tokens: dict[str, str]
+
+
+def own_template(folder: Path) -> Own | None:
+    """The chat template of a model folder; None where there is none.
+
+    Raises:
+        SwiftkitError: a file of it is broken.
+    """
     file, settings = folder / "chat_template.jinja", folder / "tokenizer_config.json"
     try:
         source: Any = file.read_text(encoding="utf-8") if file.is_file() else None
     except UnicodeDecodeError as error:
         raise SwiftkitError(f"{file} is broken: {error}", "download the model again") from error
-    tokens: dict[str, Any] = {}
-    if settings.is_file():
-        tokens = read_object(settings)
-        source = source or tokens.get("chat_template")
+    tokens = read_object(settings) if settings.is_file() else {}
+    source = source or tokens.get("chat_template")
     if isinstance(source, list):  # several, each with its name
         source = next((t.get("template") for t in source if isinstance(t, dict) and t.get("name") == "default"), None)
     if not isinstance(source, str):
         return None
-    made = chat.compile(source, str(folder), lenient=True)
-    for key in ("bos_token", "eos_token"):
-        made.compiled.globals[key] = _token(tokens.get(key))
+    named = {key: _token(tokens.get(key)) for key in TOKENS}
+    return Own(source, {key: text for key, text in named.items() if text})
+
+
+def template(folder: Path) -> chat.Template | None:
+    """The chat template of a model folder, ready to render; None where there is none.
+
+    Raises:
+        SwiftkitError: a file of it is broken, or it is no valid Jinja.
+    """
+    own = own_template(folder)
+    if own is None:
+        return None
+    made = chat.compile(own.source, str(folder))
+    made.compiled.globals.update(own.tokens)
     return made
 
 

@@ -255,8 +255,8 @@ def _of_catalogue(known: Known) -> tuple[Family, Entry]:
         raise SwiftkitError(
             f"{known.name} is known to ms-swift (type {known.swift_type}, template {known.swift_template}), "
             "but swiftkit has no family for it, so nobody could check what it would be trained on",
-            "a family is one file: docs/registry.md; without that check: "
-            f"swift sft --model {known.modelscope or known.huggingface}",
+            f"make one from its own chat template: swiftkit models fetch {known.name} ./model; "
+            "swiftkit models adopt ./model ./mine",
         )
     return family, Entry(modelscope=known.modelscope, huggingface=known.huggingface)
 
@@ -286,7 +286,7 @@ def _from_folder(model_type: str | None, folder: Path) -> Wanted:
     if not fitting:
         raise SwiftkitError(
             f"{folder} holds a {_listed(architectures)}, which no family of the registry has",
-            "add a family with one file: docs/registry.md",
+            f"swiftkit models adopt {folder} ./mine makes one from its own chat template",
         )
     names = ", ".join(f"{next(iter(f.models), f.name)} ({f.name})" for f in fitting)
     theirs = model_folder.template(folder)
@@ -300,14 +300,15 @@ def _from_folder(model_type: str | None, folder: Path) -> Wanted:
     if len(matching) != 1 < len(fitting):
         raise SwiftkitError(
             f"{folder} holds a {_listed(architectures)} whose chat template does not tell its family",
-            f"pass --model_type, one of a fitting family: {names}",
+            f"swiftkit models adopt {folder} ./mine makes a family from it; or pass --model_type, one of: {names}",
         )
     if not matching:
         logger.warning(
             "note: the chat template in %s is not that of family %s, which is used; "
-            "for another family say --model_type",
+            "another one: --model_type; its own: swiftkit models adopt %s ./mine",
             folder,
             fitting[0].name,
+            folder,
         )
     elif not model_folder.remembers_alike(theirs, matching[0].template):
         logger.warning(

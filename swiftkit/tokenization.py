@@ -62,6 +62,11 @@ def read(file: Path) -> Tokenizer:
     return made
 
 
+def special(tokenizer: Tokenizer) -> list[str]:
+    """The tokens that the tokenizer takes out of a text before it looks at the rest, in the order of their ids."""
+    return [token.content for _, token in sorted(tokenizer.get_added_tokens_decoder().items())]
+
+
 def check(tokenizer: Tokenizer, folder: Path, config: Mapping[str, Any], special: Iterable[str] = ()) -> None:
     """Refuse a tokenizer that is another model's.
 

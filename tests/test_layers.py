@@ -19,7 +19,7 @@ RANKS = [
     {"__main__"},
     {"cli"},
     {"commands"},
-    {"report", "merging", "contract", "conformance"},
+    {"report", "merging", "contract", "conformance", "adoption"},
     {"companions"},
     {"examining"},
     {"record"},

@@ -255,7 +255,7 @@ def test_one_yaml_and_one_jinja_file_add_a_model_family(home: Path, family_folde
         (SPEAKS.replace("        {{- message.content + '<|im_end|>' -}}\n", ""), "does not write the question"),
         (SPEAKS.replace("message.content + '<|im_end|>' -}}{%- endg", "message.content -}}{%- endg"), "never stop"),
         (SPEAKS.replace("assistant says:", "assistant:"), "what is served would not be what was trained"),
-        (SPEAKS.replace("message.content + '<|im_end|>' -}}\n", "message.text -}}\n"), "cannot render"),
+        (SPEAKS.replace("message.content + '<|im_end|>' -}}\n", "message.text -}}\n"), "does not write the question"),
         (None, "there is no template `mine`"),
     ],
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swiftkit import catalogue, chat, hub, lora, models, paths, sources, tokenization, weights
+from swiftkit import assets, catalogue, chat, hub, lora, models, paths, sources, tokenization, weights
 from swiftkit.config import ModelsConfig
 from swiftkit.errors import FAILED, Problems, SwiftkitError, unknown
 from swiftkit.flags import Given, build
@@ -26,6 +27,8 @@ examples:
   swiftkit models check ./model
       whether training, export and ms-swift see the same tokens, on this folder's own tokenizer
   swiftkit models fetch qwen2_5-1_5b-instruct ./model
+  swiftkit models adopt ./model ./mine
+      a family for a model that has none, from its folder's own chat template
   swiftkit models show qwen2_5-1_5b-instruct --lora_rank 16
   swiftkit models --datasets"""
 
@@ -55,6 +58,8 @@ def run(given: Given, problems: Problems) -> int:
                 "`swiftkit models` lists the names",
             )
         return _fetch(config.words[1], config.words[2] if config.words[2:] else None, config)
+    if config.words[:1] == ["adopt"]:
+        return _adopt(config.words[1:], config)
     if config.family and config.family not in models.families():
         raise unknown("family", config.family, models.families())
     for left_out in models.broken():
@@ -247,6 +252,29 @@ def _fetch(asked: str, folder: str | None, config: ModelsConfig) -> int:
     if family:
         weights.inspect(path, family, trust_remote_code=False)
     print(json.dumps({"model": name, "folder": str(path)}) if config.json_ else path)
+    return 0
+
+
+def _adopt(words: list[str], config: ModelsConfig) -> int:
+    """A family of its own for a model folder, from the folder's chat template."""
+    from swiftkit import adoption
+
+    home = words[1] if words[1:] else os.environ.get(assets.ADDED) or os.environ.get("SWIFTKIT_HOME")
+    if len(words) not in (1, 2) or home is None:
+        raise SwiftkitError(
+            "`swiftkit models adopt` takes a model folder, and the folder that its two files are put into",
+            "swiftkit models adopt ./model ./mine (without the second, $SWIFTKIT_HOME is it)",
+        )
+    folder = paths.typed(words[0], "the model folder")
+    name, family, template = adoption.adopt(folder, paths.typed(home, "the folder"))
+    if config.json_:
+        print(json.dumps({"family": name, "files": [str(family), str(template)]}))
+        return 0
+    print(family)
+    print(template)
+    flag = f"--registry {words[1]} " if words[1:] else ""
+    logger.info("now: swiftkit models check %s%s", flag, folder)
+    logger.info("     swiftkit sft %s--model_id_or_path %s --dataset …", flag, folder)
     return 0
 
 

@@ -1,0 +1,150 @@
+"""Adopting a model: a family of its own, one YAML and one Jinja file, made from a folder's own chat template.
+
+The template stays as it stands, inside of a macro. What an answer adds to its prompt is learned: the text of the
+conversation up to its end, less the text of the prompt in front of it, wherever both are the beginning of the whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from importlib.util import find_spec
+from pathlib import Path
+
+import yaml
+
+from swiftkit import catalogue, chat, lora, model_folder, models, tokenization, weights
+from swiftkit.errors import Problems, SwiftkitError
+from swiftkit.model_folder import Own
+
+OUTER = """\
+{{#- The chat template of {name} as it stands. What an answer adds to the prompt in front of it is learned. -#}}
+{settings}{{%- macro rendered(messages, add_generation_prompt) %}}{source}{{{{ '' }}}}{{% endmacro -%}}
+{{%- if messages[0].role == 'system' and not messages[0].content | trim -%}}
+    {{%- set messages = messages[1:] -%}}
+{{%- endif -%}}
+{{%- if add_generation_prompt -%}}
+    {{{{- rendered(messages, true) -}}}}
+{{%- else -%}}
+    {{%- set whole = rendered(messages, false) -%}}
+    {{%- set written = namespace(to=0) -%}}
+    {{%- for message in messages -%}}
+        {{%- if message.role == 'assistant' -%}}
+            {{%- set prompt = rendered(messages[:loop.index0], true) -%}}
+            {{%- set answered = whole if loop.last else rendered(messages[:loop.index], false) -%}}
+            {{%- if whole.startswith(prompt) and whole.startswith(answered) and written.to <= prompt | length -%}}
+                {{{{- whole[written.to:prompt | length] -}}}}
+                {{%- generation -%}}{{{{- whole[prompt | length:answered | length] -}}}}{{%- endgeneration -%}}
+                {{%- set written.to = answered | length -%}}
+            {{%- endif -%}}
+        {{%- endif -%}}
+    {{%- endfor -%}}
+    {{{{- whole[written.to:] -}}}}
+{{%- endif -%}}
+"""
+
+
+def adopt(folder: Path, into: Path) -> tuple[str, Path, Path]:
+    """Write `registry/NAME.yaml` and `templates/NAME.jinja` under `into`; NAME is the folder's.
+
+    Returns:
+        the name, and the two files.
+
+    Raises:
+        SwiftkitError: the folder has no chat template, needs code of its own, or its template breaks a rule.
+    """
+    config = model_folder.read_config(folder)
+    name = re.sub(r"[^a-z0-9_-]+", "_", folder.resolve().name.lower()).strip("_")
+    own = model_folder.own_template(folder)
+    problems = Problems()
+    if own is None:
+        problems.add(
+            f"{folder} has no chat template to adopt: is it a base model?",
+            "--model_type names the family whose chat format it shall learn (`swiftkit models`)",
+        )
+    if name in models.families() or name in models.entries():
+        problems.add(f"a model or family is named {name} already", "rename the folder")
+    swift: models.SwiftNames | None = None
+    with problems.collect():
+        swift = _swift(config.get("architectures") or [], folder)
+    problems.raise_any()
+    assert own and swift
+    source = OUTER.format(name=name, settings=_settings(own), source=_whole(own.source))
+    template = chat.compile(source, name)
+    chat.verify(template)
+    family = models.Family(
+        name=name,
+        template=name,
+        architectures=config["architectures"],
+        swift=swift,
+        lora_targets=["q_proj"],
+        models={},
+    )
+    inspected = weights.inspect(folder, family, trust_remote_code=False)
+    found = lora.layers(inspected.tensors)
+    experts = {layer.name for layer in found if layer.expert}
+    tokenizer = tokenization.load(folder)
+    shown = "".join(text for text, _ in template.parts(model_folder.PROBE))
+    special = [text for text in tokenization.special(tokenizer) if text in shown]
+    content = {
+        "template": name,
+        "special_tokens": special,
+        "architectures": config["architectures"],
+        "swift": swift.model_dump(),
+        "lora_targets": sorted({layer.name for layer in found} - experts),
+        "differs": f"This is the chat template of {name} as it stands; ms-swift has one of its own, {swift.template}.",
+        "models": {name: {"parameters": inspected.parameters}},
+    }
+    texts = {
+        into / "registry" / f"{name}.yaml": "# adopted from a model folder by `swiftkit models adopt`\n"
+        + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120),
+        into / "templates" / f"{name}.jinja": source,
+    }
+    for file, text in texts.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    declared, rendered = texts
+    return name, declared, rendered
+
+
+def _swift(architectures: list[str], folder: Path) -> models.SwiftNames:
+    """What ms-swift calls models of this architecture: most of those that it knows.
+
+    Raises:
+        SwiftkitError: transformers has no such architecture, or ms-swift knows no model of it.
+    """
+    spec = find_spec("transformers")
+    auto = Path(*(spec.submodule_search_locations or ["."])[:1], "models", "auto", "modeling_auto.py") if spec else None
+    if auto and auto.is_file() and not any(f'"{a}"' in auto.read_text(encoding="utf-8") for a in architectures):
+        raise SwiftkitError(
+            f"{folder} holds a {'/'.join(architectures) or 'model of unnamed architecture'}, which transformers lacks",
+            "it would need code of its own, for which a family is written by hand: docs/registry.md",
+        )
+    known = [k for k in catalogue.models().values() if set(k.architectures) & set(architectures) and not k.multimodal]
+    if not known:
+        raise SwiftkitError(
+            f"ms-swift 4.6 knows no text model with the architecture {'/'.join(architectures)}",
+            "`swiftkit models --level known` lists those that it knows",
+        )
+    ((kind, template), _), *_ = Counter((k.swift_type, k.swift_template) for k in known).most_common(1)
+    return models.SwiftNames(model_type=kind, template=template)
+
+
+def _settings(own: Own) -> str:
+    """What transformers hands to a template beside the messages, as settings at its beginning."""
+    lines = [f"{{%- set {key} = {json.dumps(text, ensure_ascii=False)} -%}}" for key, text in own.tokens.items()]
+    if "strftime_now" in own.source:
+        formats = sorted(set(re.findall(r"strftime_now\(\s*[\"']([^\"']+)[\"']", own.source)))
+        cases = "".join(
+            f"{{%- if format == {json.dumps(f)} -%}}{{{{- {json.dumps(chat.TODAY.strftime(f))} -}}}}{{%- endif -%}}"
+            for f in formats
+        )
+        lines.append(f"{{%- macro strftime_now(format) -%}}{cases}{{%- endmacro -%}}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _whole(source: str) -> str:
+    """A template's text so that it says the same in the middle of another one."""
+    text = chat.plain(source.removesuffix("\n"))
+    return "{{ '' }}" + text if text[:1].isspace() else text

@@ -122,7 +122,7 @@ def test_what_was_fetched_is_found_again_without_a_connection(one_hub: dict[str,
     again = swiftkit("models", "fetch", "qwen2_5-0_5b-instruct", "--json", **nowhere)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout) == json.loads(first.stdout)
-    assert "downloaded before" in again.stderr
+    assert "is on this machine already" in again.stderr
     planned = swiftkit("sft", "--model_type", "qwen2_5-0_5b-instruct", "--dry_run", **nowhere)
     assert planned.returncode == 0, planned.stderr
 

@@ -184,7 +184,7 @@ def _show_known(known: catalogue.Known, config: ModelsConfig) -> int:
         "level": "known",
         "means": "multimodal; swiftkit trains on text alone"
         if known.multimodal
-        else "ms-swift trains it; swiftkit has no family for it and checks nothing",
+        else "ms-swift trains it; swiftkit has no family for it: `swiftkit models adopt` makes one from its folder",
         "modelscope": known.modelscope,
         "huggingface": known.huggingface,
         "formerly": list(known.former),
@@ -238,15 +238,16 @@ def _fetch(asked: str, folder: str | None, config: ModelsConfig) -> int:
     family = None
     if known:
         name, modelscope, huggingface = known.name, known.modelscope, known.huggingface
+        ids = [hub_id for hub_id in (modelscope, huggingface) if hub_id]
+        path = next((p for hub_id in ids if (p := hub.cached_model(hub_id))), None)
     else:
         name, family, entry = models.named(asked)
         modelscope, huggingface = entry.modelscope, entry.huggingface
         if shipped := models.folder_of(entry):
             raise SwiftkitError(f"{name} ships with swiftkit and needs no download", f"its folder is {shipped}")
-    ids = [hub_id for hub_id in (modelscope, huggingface) if hub_id]
-    path = None if into else next((p for hub_id in ids if (p := hub.cached_model(hub_id))), None)
-    if path:
-        logger.info("%s was downloaded before", name)
+        path = weights.here(models.Wanted(name, family, entry, None))
+    if path and not into:
+        logger.info("%s is on this machine already", name)
     else:
         path = hub.fetch_model(name, modelscope, huggingface, into)
     if family:

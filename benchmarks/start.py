@@ -18,6 +18,7 @@ COMMANDS = {
     "swiftkit --help": ["swiftkit", "--help"],
     "swiftkit sft --help": ["swiftkit", "sft", "--help"],
     "swiftkit models": ["swiftkit", "models"],
+    "swiftkit models show": ["swiftkit", "models", "show", "qwen2_5-7b-instruct"],
     "swiftkit sft --dry_run, 1,000 rows": [
         "swiftkit",
         "sft",

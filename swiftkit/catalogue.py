@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+_QUANTISED = re.compile(r"(?:^|[-_])(awq|gptq|int4|int8|bnb|4bit|fp8|aqlm)", re.I)
 FILE = Path(__file__).with_suffix(".json")
 
 
@@ -34,6 +36,11 @@ class Known:
     former: tuple[str, ...]
     architectures: tuple[str, ...]
     multimodal: bool
+
+    @property
+    def quantised(self) -> bool:
+        """Whether its name says that its weights are; training on those is not offered."""
+        return bool(_QUANTISED.search(self.name))
 
 
 @cache

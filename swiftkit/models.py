@@ -119,7 +119,8 @@ def _registry(named: tuple[str | None, ...]) -> tuple[dict[str, Family], list[Br
         try:
             contents = [_content(file) for file in files]
             declared = [str(m) for c in contents if isinstance(c.get("models"), dict) for m in c["models"]]
-            found[name] = _family(name, contents[0], assets.one("registry", name, files), templates)
+            file = assets.one("registry", name, files)
+            found[name] = _family(name, contents[0], file, templates)
             for model in found[name].models:
                 owners.setdefault(model, []).append(files[0])
         except SwiftkitError as error:
@@ -151,6 +152,8 @@ def _family(name: str, content: dict[str, Any], path: Path, templates: Iterable[
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg'].lower()}" for e in error.errors())
         raise SwiftkitError(f"{path} is no registry entry: {wrong}", FIELDS) from error
+    if path.parent != assets.roots("registry")["swiftkit"]:  # proofs are in swiftkit's own tests, for its own files
+        family = family.model_copy(update={"level": "consistent"})
     if family.template not in templates:
         raise SwiftkitError(
             f"{path}: there is no template `{family.template}`", nearest(family.template, templates, FIELDS)
@@ -251,6 +254,12 @@ def _of_catalogue(known: Known) -> tuple[Family, Entry]:
             f"{known.name} is multimodal, and swiftkit trains on text alone",
             f"ms-swift trains it: swift sft --model {known.modelscope or known.huggingface}",
         )
+    if known.quantised:
+        plain = _unquantised(known)
+        raise SwiftkitError(
+            f"{known.name} has quantised weights, and training on those is not offered yet",
+            f"the same model unquantised: --model_type {plain}" if plain else "take the unquantised model",
+        )
     if family is None:
         raise SwiftkitError(
             f"{known.name} is known to ms-swift (type {known.swift_type}, template {known.swift_template}), "
@@ -261,8 +270,16 @@ def _of_catalogue(known: Known) -> tuple[Family, Entry]:
     return family, Entry(modelscope=known.modelscope, huggingface=known.huggingface)
 
 
+def _unquantised(known: Known) -> str | None:
+    """The model of the catalogue that a quantised one was made of: the longest name that this one begins with."""
+    fitting = [name for name, other in catalogue.models().items() if not other.quantised]
+    return max((name for name in fitting if known.name.startswith(name)), key=len, default=None)
+
+
 def family_of(known: Known) -> Family | None:
-    """The family that a model of the catalogue belongs to: the same type and template in ms-swift."""
+    """The family that a model of the catalogue belongs to: the same type and template in ms-swift, not quantised."""
+    if known.quantised:
+        return None
     pair = (known.swift_type, known.swift_template)
     return next((f for f in families().values() if (f.swift.model_type, f.swift.template) == pair), None)
 

@@ -96,6 +96,8 @@ def test_a_model_of_a_family_belongs_to_it_whatever_name_it_has() -> None:
     [
         ("internlm-7b", "swiftkit has no family for it"),
         ("qwen-vl-chat", "is multimodal"),
+        ("qwen2_5-7b-instruct-awq", "the same model unquantised: --model_type qwen2_5-7b-instruct"),
+        ("meta-llama/Llama-3.3-70B-Instruct-FP8", "no model type is named"),
         ("qwen2_5-1_5b-instrukt", "did you mean `qwen2_5-1_5b-instruct`"),
     ],
 )

@@ -116,9 +116,9 @@ def test_prompt_tokens_are_those_of_training(family: str, family_folder: Any, tm
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
-    """A folder in which the embedded model was trained for a minute, and a file with questions."""
+    """A folder in which the embedded model was trained for half a minute, and a file with questions."""
     folder = tmp_path_factory.mktemp("home")
-    words = ["--model_type", "tiny-math", "--learning_rate", "3e-3", "--num_train_epochs", "2", "--eval_steps", "60"]
+    words = ["--model_type", "tiny-math", "--learning_rate", "3e-3", "--num_train_epochs", "1", "--eval_steps", "30"]
     done = swiftkit("sft", *words, cwd=folder, XDG_CACHE_HOME=str(cache))
     assert done.returncode == 0, done.stderr
     rows = lines(ROOT / "datasets" / "math-exam.jsonl")

@@ -207,6 +207,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 MINE = """\
 template: mine
+level: proven
 special_tokens: ['<|im_start|>', '<|im_end|>']
 architectures: [Qwen2ForCausalLM]
 swift: {model_type: qwen2, template: chatml}
@@ -232,7 +233,8 @@ def test_one_yaml_and_one_jinja_file_add_a_model_family(home: Path, family_folde
     (home / "registry" / "mine.yaml").write_text(MINE)
     (home / "templates" / "mine.jinja").write_text(SPEAKS)
     assert "mine-1b" in swiftkit("models").stdout
-    assert json.loads(swiftkit("models", "show", "My/Model-1b", "--json").stdout)["template"] == "mine"
+    shown = json.loads(swiftkit("models", "show", "My/Model-1b", "--json").stdout)
+    assert (shown["template"], shown["level"]) == ("mine", "consistent")  # `proven` is for what swiftkit's tests prove
     folder = Path(shutil.copytree(family_folder("qwen2_5"), "folder"))
     shutil.copy(home / "templates" / "mine.jinja", folder / "chat_template.jinja")
     checked = swiftkit("models", "check", "folder", "--json")

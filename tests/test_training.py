@@ -134,7 +134,19 @@ def test_accounting_of_gsm8k(gsm8k: runs.Run) -> None:
 
 def test_the_courses_data_trains_on_the_embedded_model(tmp_path: Path) -> None:
     data = shared("data/acp_train_1k.jsonl")
-    done = swiftkit("sft", "--model_type", "tiny-math", "--dataset", str(data), "--max_steps", "3", "--batch_size", "4")
+    done = swiftkit(
+        "sft",
+        "--model_type",
+        "tiny-math",
+        "--dataset",
+        str(data),
+        "--max_steps",
+        "3",
+        "--batch_size",
+        "4",
+        "--eval_steps",
+        "3",
+    )
     assert done.returncode == 0, done.stderr
     run = the_run(tmp_path / "output")
     accounted(run, [data])
@@ -178,12 +190,14 @@ def test_the_tutorials_first_line(course: Path) -> None:
     assert config["dtype"] == precision
 
 
-def test_the_tutorials_second_line(course: Path) -> None:
-    done = swiftkit(*SECOND.split())
+@pytest.mark.parametrize("further", [["--max_steps", "45"], pytest.param([], marks=pytest.mark.slow)])
+def test_the_tutorials_second_line(further: list[str], course: Path) -> None:
+    """As it stands where there is time, else its first quarter."""
+    done = swiftkit(*SECOND.split(), *further)
     assert done.returncode == 0, done.stderr
     run = the_run(course / "output")
     rows = run.declared()["record"]["rows"]
-    steps = 3 * math.ceil(rows["train"] / 16)
+    steps = 45 if further else 3 * math.ceil(rows["train"] / 16)
     assert series(run, "finished")[0]["step"] == steps
     assert [event["step"] for event in series(run, "eval")] == [*range(20, steps, 20), steps]
 

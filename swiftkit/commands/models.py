@@ -184,6 +184,8 @@ def _show_known(known: catalogue.Known, config: ModelsConfig) -> int:
         "level": "known",
         "means": "multimodal; swiftkit trains on text alone"
         if known.multimodal
+        else "its weights are quantised; training on those is not offered yet"
+        if known.quantised
         else "ms-swift trains it; swiftkit has no family for it: `swiftkit models adopt` makes one from its folder",
         "modelscope": known.modelscope,
         "huggingface": known.huggingface,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 CONFIG = ModelsConfig
+LIST = "`swiftkit models` lists the names"
 EPILOG = """\
 examples:
   swiftkit models
@@ -39,27 +41,8 @@ def run(given: Given, problems: Problems) -> int:
     config = build(ModelsConfig, given)
     if config.datasets:
         return _datasets(config)
-    if config.words[:1] == ["show"]:
-        if len(config.words) != 2:
-            raise SwiftkitError("`swiftkit models show` takes one name", "`swiftkit models` lists them")
-        return _show(config.words[1], config)
-    if config.words[:1] == ["check"]:
-        if config.all_ and len(config.words) == 1:
-            return _check_all(config)
-        if len(config.words) != 2 or config.all_:
-            raise SwiftkitError(
-                "`swiftkit models check` takes one name or model folder, or --all", "`swiftkit models` lists them"
-            )
-        return _check(config.words[1], config)
-    if config.words[:1] == ["fetch"]:
-        if len(config.words) not in (2, 3):
-            raise SwiftkitError(
-                "`swiftkit models fetch` takes a name or hub id, and where you like the folder to put it into",
-                "`swiftkit models` lists the names",
-            )
-        return _fetch(config.words[1], config.words[2] if config.words[2:] else None, config)
-    if config.words[:1] == ["adopt"]:
-        return _adopt(config.words[1:], config)
+    if config.words and config.words[0] in VERBS:
+        return VERBS[config.words[0]](config.words[1:], config)
     if config.family and config.family not in models.families():
         raise unknown("family", config.family, models.families())
     for left_out in models.broken():
@@ -132,7 +115,10 @@ def size(parameters: float) -> str:
     return f"{parameters / 1e9:.2f} B" if parameters >= 1e9 else f"{parameters / 1e6:.3g} M"
 
 
-def _show(asked: str, config: ModelsConfig) -> int:
+def _show(words: list[str], config: ModelsConfig) -> int:
+    if len(words) != 1:
+        raise SwiftkitError("`swiftkit models show` takes one name", LIST)
+    (asked,) = words
     known = models.catalogued(asked)
     if known:
         return _show_known(known, config)
@@ -201,8 +187,13 @@ def _show_known(known: catalogue.Known, config: ModelsConfig) -> int:
     return 0
 
 
-def _check(asked: str, config: ModelsConfig) -> int:
+def _check(words: list[str], config: ModelsConfig) -> int:
     """The token contract on the tokenizer of a model that is here; exit code 1 where training and serving part."""
+    if config.all_ and not words:
+        return _check_all(config)
+    if len(words) != 1 or config.all_:
+        raise SwiftkitError("`swiftkit models check` takes one name or model folder, or --all", LIST)
+    (asked,) = words
     wanted = models.find(None, asked) if Path(asked).exists() else models.find(asked, None)
     folder = _sound(wanted, weights.locate(wanted, download=False))
     from swiftkit import contract
@@ -231,8 +222,11 @@ def _sound(wanted: models.Wanted, path: Path) -> weights.Folder:
     return folder
 
 
-def _fetch(asked: str, folder: str | None, config: ModelsConfig) -> int:
+def _fetch(words: list[str], config: ModelsConfig) -> int:
     """Download a model, of the registry or of the catalogue; its folder is the last line printed."""
+    if len(words) not in (1, 2):
+        raise SwiftkitError("`swiftkit models fetch` takes a name or hub id, and a folder to put it into or none", LIST)
+    asked, folder = words[0], words[1] if words[1:] else None
     into = paths.typed(folder, "the folder") if folder else None
     if into and into.exists() and not (into.is_dir() and (not any(into.iterdir()) or (into / "config.json").is_file())):
         raise SwiftkitError(f"{into} is there and holds no model", "name an empty folder, or one that is not there yet")
@@ -329,3 +323,11 @@ def _datasets(config: ModelsConfig) -> int:
     else:
         print(table(["dataset", "license", "description"], [[n, e.license, e.description] for n, e in known.items()]))
     return 0
+
+
+VERBS: dict[str, Callable[[list[str], ModelsConfig], int]] = {
+    "show": _show,
+    "check": _check,
+    "fetch": _fetch,
+    "adopt": _adopt,
+}

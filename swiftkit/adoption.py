@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 
 import yaml
@@ -68,8 +67,17 @@ def adopt(folder: Path, into: Path) -> tuple[str, Path, Path]:
     swift: models.SwiftNames | None = None
     with problems.collect():
         swift = _swift(config.get("architectures") or [], folder)
+    declared, rendered = into / "registry" / f"{name}.yaml", into / "templates" / f"{name}.jinja"
+    for file in (declared, rendered):
+        if file.exists():
+            problems.add(f"{file} is there already", "delete it to adopt the model anew")
     problems.raise_any()
     assert own and swift
+    if theirs := model_folder.template(folder):
+        fitting = [f for f in models.families().values() if set(f.architectures) & set(config["architectures"])]
+        if alike := model_folder.alike(theirs, [f.template for f in fitting]):
+            of = ", ".join(f.name for f in fitting if f.template in alike)
+            raise SwiftkitError(f"{folder} has the chat template of a family already: {of}", "nothing is to be adopted")
     source = OUTER.format(name=name, settings=_settings(own), source=_whole(own.source))
     template = chat.compile(source, name)
     chat.verify(template)
@@ -97,14 +105,13 @@ def adopt(folder: Path, into: Path) -> tuple[str, Path, Path]:
         "models": {name: {"parameters": inspected.parameters}},
     }
     texts = {
-        into / "registry" / f"{name}.yaml": "# adopted from a model folder by `swiftkit models adopt`\n"
+        declared: "# adopted from a model folder by `swiftkit models adopt`\n"
         + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120),
-        into / "templates" / f"{name}.jinja": source,
+        rendered: source,
     }
     for file, text in texts.items():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
-    declared, rendered = texts
     return name, declared, rendered
 
 
@@ -114,9 +121,7 @@ def _swift(architectures: list[str], folder: Path) -> models.SwiftNames:
     Raises:
         SwiftkitError: transformers has no such architecture, or ms-swift knows no model of it.
     """
-    spec = find_spec("transformers")
-    auto = Path(*(spec.submodule_search_locations or ["."])[:1], "models", "auto", "modeling_auto.py") if spec else None
-    if auto and auto.is_file() and not any(f'"{a}"' in auto.read_text(encoding="utf-8") for a in architectures):
+    if not model_folder.built_in(architectures):
         raise SwiftkitError(
             f"{folder} holds a {'/'.join(architectures) or 'model of unnamed architecture'}, which transformers lacks",
             "it would need code of its own, for which a family is written by hand: docs/registry.md",

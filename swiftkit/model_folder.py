@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     if limit is not None and not isinstance(limit, int):
         raise SwiftkitError(f"{path}: max_position_embeddings is no number", "download the model again")
     return config
+
+
+def built_in(architectures: Iterable[str]) -> bool:
+    """Whether transformers has one of the architectures built in; others need code of the folder's own."""
+    spec = find_spec("transformers")  # found, not imported
+    for place in (spec.submodule_search_locations or [])[:1] if spec else []:
+        listed = Path(place, "models", "auto", "modeling_auto.py").read_text(encoding="utf-8")
+        return any(f'"{name}"' in listed for name in architectures)
+    return True
 
 
 def read_object(path: Path, hint: str = "download the model again") -> dict[str, Any]:

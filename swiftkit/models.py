@@ -265,7 +265,9 @@ def _of_catalogue(known: Known) -> tuple[Family, Entry]:
             f"{known.name} is known to ms-swift (type {known.swift_type}, template {known.swift_template}), "
             "but swiftkit has no family for it, so nobody could check what it would be trained on",
             f"make one from its own chat template: swiftkit models fetch {known.name} ./model; "
-            "swiftkit models adopt ./model ./mine",
+            "swiftkit models adopt ./model ./mine"
+            if model_folder.built_in(known.architectures)
+            else f"transformers lacks its architecture; ms-swift trains it: swift sft --model {known.modelscope or known.huggingface}",
         )
     return family, Entry(modelscope=known.modelscope, huggingface=known.huggingface)
 

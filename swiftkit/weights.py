@@ -57,7 +57,8 @@ def locate(wanted: Wanted, *, download: bool = True) -> Path:
         return found
     if not download:
         raise SwiftkitError(
-            f"{wanted.name} is not on this machine", "pass --model_id_or_path FOLDER, or put it under $SWIFTKIT_MODELS"
+            f"{wanted.name} is not on this machine",
+            f"name a folder, put it under $SWIFTKIT_MODELS, or: swiftkit models fetch {wanted.name}",
         )
     from swiftkit import hub
 

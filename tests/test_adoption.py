@@ -154,7 +154,10 @@ def test_an_architecture_without_a_family_is_adopted(tmp_path: Path) -> None:
         (None, "has no chat template to adopt: is it a base model?"),
         ("{% for %}", "is no valid Jinja"),
         ("{{ 'always the same' }}", "does not write the answer"),
-        ("{% for m in messages %}{{ m.content }}{% endfor %}", "nothing ends an answer"),
+        (
+            "{% for m in messages %}[{{ m.content }}{% endfor %}{{ '[' if add_generation_prompt }}",
+            "nothing ends an answer",
+        ),
         ("{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}{{ messages | length }}", "the answer"),
     ],
 )
@@ -166,6 +169,16 @@ def test_a_template_that_cannot_be_adopted_is_refused(template: str | None, said
     assert done.returncode == 2, done.stdout
     assert said in done.stderr
     assert not Path("mine").exists()
+
+
+def test_what_needs_no_adoption_is_refused(foreign: Path, family_folder: Any) -> None:
+    done = swiftkit("models", "adopt", str(family_folder("qwen2_5")), "mine")
+    assert done.returncode == 2
+    assert "has the chat template of a family already: qwen2_5" in done.stderr
+    adopt(foreign, "mine")
+    again = swiftkit("models", "adopt", str(foreign), "mine")
+    assert again.returncode == 2
+    assert "foreign-0_5b.yaml is there already" in again.stderr
 
 
 def test_what_cannot_be_adopted_is_refused(foreign: Path) -> None:

@@ -94,7 +94,8 @@ def test_a_model_of_a_family_belongs_to_it_whatever_name_it_has() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("internlm-7b", "swiftkit has no family for it"),
+        ("internlm-7b", "transformers lacks its architecture"),
+        ("hunyuan-0_5b-instruct", "swiftkit models adopt ./model ./mine"),
         ("qwen-vl-chat", "is multimodal"),
         ("qwen2_5-7b-instruct-awq", "the same model unquantised: --model_type qwen2_5-7b-instruct"),
         ("meta-llama/Llama-3.3-70B-Instruct-FP8", "no model type is named"),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from swiftkit import assets, catalogue, chat, hub, lora, models, paths, sources, tokenization, weights
+from swiftkit import assets, catalogue, chat, hub, lora, model_folder, models, paths, sources, tokenization, weights
 from swiftkit.config import ModelsConfig
 from swiftkit.errors import FAILED, Problems, SwiftkitError, unknown
 from swiftkit.flags import Given, build
@@ -172,7 +172,9 @@ def _show_known(known: catalogue.Known, config: ModelsConfig) -> int:
         if known.multimodal
         else "its weights are quantised; training on those is not offered yet"
         if known.quantised
-        else "ms-swift trains it; swiftkit has no family for it: `swiftkit models adopt` makes one from its folder",
+        else "ms-swift trains it; swiftkit has no family for it: `swiftkit models adopt` makes one from its folder"
+        if model_folder.built_in(known.architectures)
+        else "ms-swift trains it, with code of its own; transformers lacks its architecture",
         "modelscope": known.modelscope,
         "huggingface": known.huggingface,
         "formerly": list(known.former),

@@ -267,7 +267,8 @@ def _of_catalogue(known: Known) -> tuple[Family, Entry]:
             f"make one from its own chat template: swiftkit models fetch {known.name} ./model; "
             "swiftkit models adopt ./model ./mine"
             if model_folder.built_in(known.architectures)
-            else f"transformers lacks its architecture; ms-swift trains it: swift sft --model {known.modelscope or known.huggingface}",
+            else "transformers lacks its architecture; ms-swift trains it: "
+            f"swift sft --model {known.modelscope or known.huggingface}",
         )
     return family, Entry(modelscope=known.modelscope, huggingface=known.huggingface)
 

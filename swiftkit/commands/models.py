@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,6 +152,7 @@ def _show(words: list[str], config: ModelsConfig) -> int:
         print(json.dumps(content))
         return 0
     content["prompt"] = repr(content["prompt"])[1:-1]
+    content["differs"] = textwrap.fill(content["differs"], 88, subsequent_indent=" " * 15)
     content["parameters"] = size(entry.parameters) if entry.parameters else None
     content["defaults"] = [f"--{key} {value}" for key, value in entry.defaults.items()]
     if trained is not None and entry.parameters:
@@ -209,7 +211,7 @@ def _check(words: list[str], config: ModelsConfig) -> int:
     rows = [[v.conversation, str(v.tokens), str(v.learned), v.ms_swift, v.export] for v in checked.verdicts]
     print(table(["conversation", "tokens", "learned", "ms-swift's encoder", "exported, in transformers"], rows))
     if wanted.family.differs:
-        print(f"\nms-swift: {wanted.family.differs}")
+        print(f"\ntemplates differ: {wanted.family.differs}")
     print(f"\nanswers end: {checked.stop or 'at a token that is learned, and at which generation stops'}")
     verdict = "training, exam and export see the same tokens" if checked.kept else "training and serving would part"
     print(f"{wanted.name} (family {wanted.family.name}, template {wanted.family.template}): {verdict}")

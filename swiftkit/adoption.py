@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from swiftkit import catalogue, chat, lora, model_folder, models, tokenization, weights
+from swiftkit import assets, catalogue, chat, lora, model_folder, models, runs, tokenization, weights
 from swiftkit.errors import Problems, SwiftkitError
 from swiftkit.model_folder import Own
 
@@ -62,8 +62,13 @@ def adopt(folder: Path, into: Path) -> tuple[str, Path, Path]:
             f"{folder} has no chat template to adopt: is it a base model?",
             "--model_type names the family whose chat format it shall learn (`swiftkit models`)",
         )
-    if name in models.families() or name in models.entries():
-        problems.add(f"a model or family is named {name} already", "rename the folder")
+    if not name or {name} & {*models.families(), *models.entries(), *assets.claims("templates", ".jinja")}:
+        problems.add(
+            f"a model, family or template is named {name} already" if name else f"{folder} has no name to call it by",
+            "rename the folder (letters, digits, - and _)",
+        )
+    if into.exists() and not into.is_dir():
+        problems.add(f"{into} is a file", "name the folder that the family's two files are put into")
     swift: models.SwiftNames | None = None
     with problems.collect():
         swift = _swift(config.get("architectures") or [], folder)
@@ -75,12 +80,19 @@ def adopt(folder: Path, into: Path) -> tuple[str, Path, Path]:
     assert own and swift
     if theirs := model_folder.template(folder):
         fitting = [f for f in models.families().values() if set(f.architectures) & set(config["architectures"])]
-        if alike := model_folder.alike(theirs, [f.template for f in fitting]):
-            of = ", ".join(f.name for f in fitting if f.template in alike)
+        of = ", ".join(f.name for f in fitting if model_folder.ends_alike(theirs, f.template))
+        if of:
             raise SwiftkitError(f"{folder} has the chat template of a family already: {of}", "nothing is to be adopted")
     source = OUTER.format(name=name, settings=_settings(own), source=_whole(own.source))
     template = chat.compile(source, name)
-    chat.verify(template)
+    try:
+        chat.verify(template)
+    except SwiftkitError as error:
+        raise SwiftkitError(
+            f"the chat template of {folder} cannot be adopted: its prompt is not the beginning of a conversation "
+            f"that goes on with an answer and an end ({error})",
+            "write its template by hand: docs/registry.md",
+        ) from error
     family = models.Family(
         name=name,
         template=name,
@@ -111,7 +123,7 @@ def adopt(folder: Path, into: Path) -> tuple[str, Path, Path]:
     }
     for file, text in texts.items():
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+        runs.write(file, text)
     return name, declared, rendered
 
 
@@ -138,7 +150,8 @@ def _swift(architectures: list[str], folder: Path) -> models.SwiftNames:
 
 def _settings(own: Own) -> str:
     """What transformers hands to a template beside the messages, as settings at its beginning."""
-    lines = [f"{{%- set {key} = {json.dumps(text, ensure_ascii=False)} -%}}" for key, text in own.tokens.items()]
+    asked = [(key, own.tokens.get(key, "")) for key in chat.TOKENS if key in own.source]
+    lines = [f"{{%- set {key} = {json.dumps(text, ensure_ascii=False)} -%}}" for key, text in asked]
     if "strftime_now" in own.source:
         formats = sorted(set(re.findall(r"strftime_now\(\s*[\"']([^\"']+)[\"']", own.source)))
         cases = "".join(

@@ -15,6 +15,7 @@ from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
+from swiftkit import paths
 from swiftkit.errors import SwiftkitError, unknown
 
 KINDS = ("registry", "templates", "datasets", "models")
@@ -27,7 +28,7 @@ def add(folder: str) -> None:
     Raises:
         SwiftkitError: it holds none of them.
     """
-    path = Path(folder).expanduser()
+    path = paths.typed(folder, "--registry")
     if not any((path / kind).is_dir() for kind in KINDS):
         raise SwiftkitError(
             f"--registry: {path} has none of these folders in it: {', '.join(KINDS)}",
@@ -51,7 +52,10 @@ def roots(kind: str) -> dict[str, Path]:
         if (home := os.environ.get(variable))
     }
     found |= {name: folder / kind for name, folder in packages().items()}
-    return {**found, "swiftkit": packed if packed.is_dir() else here.parent / kind}
+    found["swiftkit"] = packed if packed.is_dir() else here.parent / kind
+    # A folder that is named twice, as $SWIFTKIT_HOME and by --registry, is one folder.
+    first = {path.resolve(): name for name, path in reversed(found.items())}
+    return {name: path for name, path in found.items() if first[path.resolve()] == name}
 
 
 @cache
@@ -62,7 +66,9 @@ def packages() -> dict[str, Path]:
         # Only the outermost package is looked up, since finding an inner one would import the outer.
         spec = find_spec(entry.value.partition(".")[0])
         for place in (spec.submodule_search_locations or [])[:1] if spec else []:
-            found[entry.dist.name if entry.dist else entry.name] = Path(place, *entry.value.split(".")[1:])
+            package = entry.dist.name if entry.dist else entry.value
+            name = package if package not in found else f"{package} ({entry.name})"
+            found[name] = Path(place, *entry.value.split(".")[1:])
     return found
 
 
@@ -70,22 +76,23 @@ def claims(kind: str, suffix: str) -> dict[str, list[Path]]:
     """Name (the file's stem) to every `*<suffix>` of `kind` that claims it; more than one is an error to use."""
     found: dict[str, list[Path]] = {}
     for root in roots(kind).values():
-        for path in sorted(root.glob(f"*{suffix}")) if root.is_dir() else ():
+        # An editor's lock or copy is none of ours: those names begin with a dot.
+        for path in sorted(root.glob(f"[!.]*{suffix}")) if root.is_dir() else ():
             found.setdefault(path.stem, []).append(path)
     return found
 
 
-def one(kind: str, name: str, paths: list[Path]) -> Path:
+def one(kind: str, name: str, files: list[Path]) -> Path:
     """The only file that claims a name.
 
     Raises:
         SwiftkitError: there are several.
     """
-    if len(paths) > 1:
+    if len(files) > 1:
         raise SwiftkitError(
-            f"{kind} `{name}` is declared twice: {' and '.join(map(str, paths))}", "rename all but one of them"
+            f"{kind} `{name}` is declared twice: {' and '.join(map(str, files))}", "rename all but one of them"
         )
-    return paths[0]
+    return files[0]
 
 
 def file(kind: str, suffix: str, name: str, what: str) -> Path:

@@ -25,6 +25,7 @@ class Known:
         modelscope, huggingface: hub ids, where it is there.
         former: ids that it had before its organisation was renamed.
         architectures: as in its config.json.
+        base: whether it was trained on text alone and has learned no chat format.
         multimodal: whether it also takes pictures, sound or video.
     """
 
@@ -36,6 +37,7 @@ class Known:
     former: tuple[str, ...]
     architectures: tuple[str, ...]
     multimodal: bool
+    base: bool
 
     @property
     def quantised(self) -> bool:
@@ -47,7 +49,7 @@ class Known:
 def models() -> dict[str, Known]:
     """All of them, by name."""
     content = json.loads(FILE.read_text(encoding="utf-8"))
-    types = dict(content["types"])
+    types, base = dict(content["types"]), set(content["base"])
     return {
         name: Known(
             name,
@@ -58,6 +60,7 @@ def models() -> dict[str, Known]:
             tuple(former),
             tuple(types[kind].get("architectures", ())),
             types[kind].get("multimodal", False),
+            name in base,
         )
         for name, kind, template, modelscope, huggingface, former in content["models"]
     }

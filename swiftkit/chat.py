@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import jinja2
-from jinja2 import nodes
+from jinja2 import meta, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 TODAY = date(2024, 7, 26)  # for templates that ask: a date that moved would make serving differ from training
 _MARKS = re.compile(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}")
+TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")  # what transformers hands to a template
 IGNORED = -100  # the label of a token that is not learned, as PyTorch's cross entropy wants it
 BATCH = 1000  # examples that are tokenised at once: enough for all cores, little enough for the memory
 
@@ -70,8 +71,9 @@ class Template:
             text = self.compiled.render(
                 messages=messages, tools=None, documents=None, add_generation_prompt=add_generation_prompt
             )
-        except jinja2.TemplateError as error:
-            raise SwiftkitError(f"chat template `{self.name}` cannot render this conversation: {error}") from error
+        except Exception as error:  # jinja2's own, and whatever its expressions raise
+            said = str(error) if isinstance(error, jinja2.TemplateError) else f"{type(error).__name__}: {error}"
+            raise SwiftkitError(f"chat template `{self.name}` cannot render this conversation: {said}") from error
         return [(piece, index % 2 == 1) for index, piece in enumerate(text.split(self.mark))]
 
 
@@ -87,9 +89,16 @@ def load(name: str) -> Template:
 @cache
 def _load(name: str, file: Path) -> Template:
     try:
-        made = compile(file.read_text(encoding="utf-8"), name)
-    except ValueError as error:
-        raise SwiftkitError(f"{file} is no text: {error}") from error
+        source = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise SwiftkitError(f"{file} cannot be read: {error}") from error
+    made = compile(source, name)
+    asked = meta.find_undeclared_variables(made.compiled.environment.parse(source)) & set(TOKENS)
+    if asked:
+        raise SwiftkitError(
+            f"chat template `{name}`: it asks for {', '.join(sorted(asked))}, which a server fills in from the folder",
+            "write the token itself (docs/tokens.md)",
+        )
     verify(made)
     return made
 

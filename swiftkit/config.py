@@ -295,6 +295,13 @@ class ModelsConfig(Config):
         shown="all with WORD, else what is in the registry",
     )
     datasets: bool = flag(False, "List datasets instead.", "What")
+    model_type: str | None = flag(
+        None,
+        "With `check FOLDER`: the model whose family the folder is of.",
+        "What",
+        metavar="NAME",
+        shown="its files say",
+    )
     all_: bool = flag(
         False, "With `check`: a model of every family that is on this machine.", "What", alias="all", shown="false"
     )

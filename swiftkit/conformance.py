@@ -21,13 +21,15 @@ def check(kind: str, name: str) -> str | None:
     except SwiftkitError as error:
         problem = error.problems[0]
         return f"{problem.message} ({problem.hint})" if problem.hint else problem.message
+    except Exception as error:  # whatever code of somebody else raises
+        return f"{type(error).__name__}: {error}"
     return None
 
 
 def family(name: str) -> None:
     """It is declared soundly, its template keeps the rules, and ms-swift has what it names."""
     for left_out in models.broken():
-        if left_out.path.stem == name:
+        if name in (path.stem for path in left_out.paths):
             raise left_out.error
     found = models.families()[name]
     template = chat.load(found.template)

@@ -53,7 +53,7 @@ CONVERSATIONS: dict[str, list[Message]] = {
     "reasoning": turns("What is 3 + 4?", "<think>\nThree and four.\n</think>\n\n7"),
     "markers of ms-swift": turns("[INST] {{QUERY}} {{SYSTEM}} ### Human: x", "{{RESPONSE}} <<SYS>>"),
 }
-SAME = "same"
+SAME, REFUSED = "same", "the template refuses it"
 
 
 @dataclass(frozen=True)
@@ -110,16 +110,23 @@ def check(models: Sequence[tuple[Wanted, Folder]]) -> list[Checked]:
 def _compared(wanted: Wanted, folder: Folder, theirs: dict[str, Any], generation: dict[str, Any]) -> Checked:
     tokenizer = tokenization.load(folder.path, as_it_stands=wanted.embedded)
     template = chat.load(wanted.family.template)
-    verdicts = [
-        Verdict(
-            name,
-            len(encoded.ids),
-            encoded.learned,
-            _apart(encoded, theirs["ms_swift"][name], tokenizer) or SAME,
-            _prompts(CONVERSATIONS[name], theirs["export"][name], template, tokenizer) or SAME,
+    verdicts = []
+    for name, messages in CONVERSATIONS.items():
+        try:
+            (encoded,) = chat.encode([messages], template, tokenizer)
+        except SwiftkitError:  # a template may refuse what its model does not know, such as system messages
+            refused = all("refused" in their for their in theirs["export"][name])
+            verdicts.append(Verdict(name, 0, 0, REFUSED, SAME if refused else "refused here, and not there"))
+            continue
+        verdicts.append(
+            Verdict(
+                name,
+                len(encoded.ids),
+                encoded.learned,
+                _apart(encoded, theirs["ms_swift"][name], tokenizer) or SAME,
+                _prompts(messages, theirs["export"][name], template, tokenizer) or SAME,
+            )
         )
-        for name, encoded in zip(CONVERSATIONS, chat.encode(CONVERSATIONS.values(), template, tokenizer), strict=True)
-    ]
     return Checked(verdicts, _stop(template, tokenizer, generation))
 
 

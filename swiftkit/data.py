@@ -112,6 +112,7 @@ def recognise(row: dict[str, Any], place: str) -> str:
             formats[name] = getattr(plugins.module("formats", name), "COLUMNS", ())
         except SwiftkitError as error:  # somebody's broken package should not stop the others
             logger.warning("passed over: %s", error)
+    formats = {name: columns for name, columns in formats.items() if isinstance(columns, tuple | list)}
     matching = [name for name, columns in formats.items() if columns and set(columns) <= set(row)]
     if "text" in matching:
         from swiftkit.formats import rendered

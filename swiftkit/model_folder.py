@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -64,7 +65,7 @@ def read_object(path: Path, hint: str = "download the model again") -> dict[str,
     return content
 
 
-TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")
+logger = logging.getLogger(__name__)
 PROBE: list[Message] = [
     {"role": "user", "content": "a\n b"},
     {"role": "assistant", "content": "c"},
@@ -78,7 +79,7 @@ def alike(theirs: chat.Template, names: Iterable[str]) -> list[str]:
 
     Of several it is those that also render an earlier answer like it, and of these those that also end like it.
     """
-    fitting = list(dict.fromkeys(names))
+    fitting = [name for name in dict.fromkeys(names) if _sound(name)]
     for length in (1, 3, 4):
         text = _rendered(theirs, length)
         matching = [name for name in fitting if text is not None and _rendered(chat.load(name), length) == text]
@@ -88,10 +89,25 @@ def alike(theirs: chat.Template, names: Iterable[str]) -> list[str]:
     return fitting
 
 
+def _sound(name: str) -> bool:
+    """Whether the template can be used; a broken one of somebody's is told and left out."""
+    try:
+        chat.load(name)
+    except SwiftkitError as error:
+        logger.warning("left out: %s", error)
+        return False
+    return True
+
+
 def remembers_alike(theirs: chat.Template, name: str) -> bool:
     """Whether our template of that name also shows an earlier answer like a model folder's, white space aside."""
     texts = (_rendered(theirs, 3) or "", _rendered(chat.load(name), 3) or "")
     return "".join(texts[0].split()) == "".join(texts[1].split())
+
+
+def ends_alike(theirs: chat.Template, name: str) -> bool:
+    """Whether our template of that name renders all of a conversation like a model folder's."""
+    return _sound(name) and all(_rendered(theirs, n) == _rendered(chat.load(name), n) for n in (1, 3, 4))
 
 
 def _rendered(template: chat.Template, length: int) -> str | None:
@@ -99,7 +115,7 @@ def _rendered(template: chat.Template, length: int) -> str | None:
     messages = PROBE[:length]
     try:
         return template.render(messages, add_generation_prompt=messages[-1]["role"] == "user")
-    except (SwiftkitError, TypeError):
+    except SwiftkitError:
         return None
 
 
@@ -128,7 +144,7 @@ def own_template(folder: Path) -> Own | None:
         source = next((t.get("template") for t in source if isinstance(t, dict) and t.get("name") == "default"), None)
     if not isinstance(source, str):
         return None
-    named = {key: _token(tokens.get(key)) for key in TOKENS}
+    named = {key: _token(tokens.get(key)) for key in chat.TOKENS}
     return Own(source, {key: text for key, text in named.items() if text})
 
 

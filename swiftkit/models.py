@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from swiftkit import assets, catalogue, model_folder, paths
 from swiftkit.catalogue import Known
 from swiftkit.errors import SwiftkitError, nearest, unknown
 
 FIELDS = "docs/registry.md lists the fields"
+SIZES = ("hidden_size", "num_hidden_layers", "intermediate_size", "num_attention_heads", "vocab_size")
 logger = logging.getLogger(__name__)
 
 
@@ -36,6 +37,14 @@ class Entry(BaseModel):
     config: dict[str, int] = {}
     defaults: dict[str, Any] = {}
     dataset: str | None = None
+
+    @field_validator("config")
+    @classmethod
+    def _sizes_are_whole(cls, config: dict[str, int]) -> dict[str, int]:
+        missing = [key for key in SIZES if key not in config] if config else []
+        if missing:
+            raise ValueError(f"lacks {', '.join(missing)}")
+        return config
 
 
 class SwiftNames(BaseModel):
@@ -90,9 +99,9 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Broken:
-    """A file of `registry/` that is left out, why, and the models that it would bring (as far as they can be read)."""
+    """Files of `registry/` of which something is left out, why, and the models that are missing for it."""
 
-    path: Path
+    paths: tuple[Path, ...]
     error: SwiftkitError
     models: tuple[str, ...] = ()
 
@@ -108,13 +117,14 @@ def broken() -> list[Broken]:
 
 
 @cache
-def _registry(named: tuple[str | None, ...]) -> tuple[dict[str, Family], list[Broken]]:
-    """Read once as long as the user has named the same folders."""
+def _registry(named: tuple[str | None, ...]) -> tuple[dict[str, Family], list[Broken], list[Family]]:
+    """All sound families, what is left out, and those that are swiftkit's own; read once for the same folders."""
     found: dict[str, Family] = {}
     left_out: list[Broken] = []
     owners: dict[str, list[Path]] = {}
     templates = assets.claims("templates", ".jinja")
-    for name, files in assets.claims("registry", ".yaml").items():
+    claimed, shipped = assets.claims("registry", ".yaml"), assets.roots("registry")["swiftkit"]
+    for name, files in claimed.items():
         declared: list[str] = []
         try:
             contents = [_content(file) for file in files]
@@ -124,24 +134,38 @@ def _registry(named: tuple[str | None, ...]) -> tuple[dict[str, Family], list[Br
             for model in found[name].models:
                 owners.setdefault(model, []).append(files[0])
         except SwiftkitError as error:
-            left_out.append(Broken(files[-1], error, tuple(declared)))
+            left_out.append(Broken(tuple(files), error, tuple(declared)))
     for model, files in owners.items():
         if len(files) > 1:
             places = " and ".join(map(str, files))
             twice = SwiftkitError(f"model `{model}` is declared twice: in {places}", "rename one of the two")
-            left_out.append(Broken(files[-1], twice, (model,)))
+            left_out.append(Broken(tuple(files), twice, (model,)))
             for family in found.values():
                 family.models.pop(model, None)
-    return found, left_out
+    own = [found[name] for name, files in claimed.items() if name in found and files[0].parent == shipped]
+    return found, left_out, own
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """The safe loader (in C where it is there, since the registry is read on every start); no key stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
+        for key in keys:
+            if len(found) < len(keys) and keys.count(key) > 1:
+                raise yaml.MarkedYAMLError(problem=f"the key `{key}` stands twice", problem_mark=node.start_mark)
+        return found
 
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        # CSafeLoader is the same loader in C; the registry is read on every start.
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (yaml.YAMLError, ValueError) as error:  # text that is no UTF-8 is a ValueError
         raise SwiftkitError(f"{path} is no YAML: {error}", FIELDS) from error
-    if not isinstance(content, dict):
+    except OSError as error:
+        raise SwiftkitError(f"{path} cannot be read: {error.strerror}", FIELDS) from error
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise SwiftkitError(f"{path} is no registry entry: it holds no fields", FIELDS)
     return content
 
@@ -226,7 +250,8 @@ def named(model_type: str) -> tuple[str, Family, Entry]:
 
 def _refuse_broken(model_type: str) -> None:
     for left_out in broken():
-        if model_type.lower() in (model.lower() for model in left_out.models):
+        missing = (model.lower() for model in left_out.models if model not in entries())
+        if model_type.lower() in missing:
             raise left_out.error
 
 
@@ -260,6 +285,13 @@ def _of_catalogue(known: Known) -> tuple[Family, Entry]:
             f"{known.name} has quantised weights, and training on those is not offered yet",
             f"the same model unquantised: --model_type {plain}" if plain else "take the unquantised model",
         )
+    if known.base and (formats := _pair(known)):
+        chats = ", ".join(f"{next(iter(f.models), f.name)} ({f.name})" for f in formats)
+        raise SwiftkitError(
+            f"{known.name} is a base model, which has learned no chat format",
+            f"which shall it learn? --model_id_or_path {known.modelscope or known.huggingface} --model_type, one of: "
+            f"{chats}",
+        )
     if family is None:
         raise SwiftkitError(
             f"{known.name} is known to ms-swift (type {known.swift_type}, template {known.swift_template}), "
@@ -280,11 +312,18 @@ def _unquantised(known: Known) -> str | None:
 
 
 def family_of(known: Known) -> Family | None:
-    """The family that a model of the catalogue belongs to: the same type and template in ms-swift, not quantised."""
-    if known.quantised:
-        return None
-    pair = (known.swift_type, known.swift_template)
-    return next((f for f in families().values() if (f.swift.model_type, f.swift.template) == pair), None)
+    """The family of swiftkit's own that a model of the catalogue belongs to, if it is one and one alone.
+
+    A quantised model belongs to none, nor does a base model, which has learned no format.
+    """
+    fitting = _pair(known)
+    return fitting[0] if len(fitting) == 1 and not (known.quantised or known.base) else None
+
+
+def _pair(known: Known) -> list[Family]:
+    """swiftkit's own families with the type and template that ms-swift has for a model."""
+    own, pair = _registry(assets.named())[2], (known.swift_type, known.swift_template)
+    return [f for f in own if (f.swift.model_type, f.swift.template) == pair]
 
 
 def _from_folder(model_type: str | None, folder: Path) -> Wanted:

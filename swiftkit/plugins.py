@@ -67,7 +67,7 @@ def module(kind: str, name: str) -> ModuleType:
     (owner,) = found[name]
     try:
         return import_module(owner.module)
-    except Exception as error:  # whatever a package of somebody else does when it is imported
+    except (Exception, SystemExit) as error:  # whatever a package of somebody else does when it is imported
         raise SwiftkitError(
             f"{kind}: `{name}` ({owner.module}, of {owner.package}) does not import: {type(error).__name__}: {error}",
             f"mend or uninstall {owner.package.split()[0]}",

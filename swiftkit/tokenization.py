@@ -80,7 +80,10 @@ def check(tokenizer: Tokenizer, folder: Path, config: Mapping[str, Any], special
         SwiftkitError: it has more tokens than the model, or lacks a special one and would train on pieces of it.
     """
     vocabulary = int(config.get("vocab_size") or 0)
-    if vocabulary and tokenizer.get_vocab_size() > vocabulary:
+    # Tokens that were added behind the vocabulary may be of another use, as Gemma 3's for pictures is.
+    needed = [tokenizer.get_vocab_size(with_added_tokens=False)]
+    needed += [1 + token for text in special if (token := tokenizer.token_to_id(text)) is not None]
+    if vocabulary and max(needed) > vocabulary:
         raise SwiftkitError(
             f"{folder}: the tokenizer has {tokenizer.get_vocab_size():,} tokens, the model {vocabulary:,}",
             "tokenizer and weights are not of the same model",

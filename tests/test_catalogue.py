@@ -94,6 +94,8 @@ def test_a_model_of_a_family_belongs_to_it_whatever_name_it_has() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
+        ("gemma2-2b", "is a base model, which has learned no chat format"),
+        ("codestral-22b", "--model_type, one of: mistral-7b-instruct (mistral), mistral-7b-instruct-v3 (mistral_v3)"),
         ("internlm-7b", "transformers lacks its architecture"),
         ("hunyuan-0_5b-instruct", "swiftkit models adopt ./model ./mine"),
         ("qwen-vl-chat", "is multimodal"),

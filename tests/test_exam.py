@@ -156,6 +156,16 @@ def test_best_is_examined_on_the_exam_of_its_training_data(home: Path) -> None:
     assert len(wrong) == min(20, sum(score.credit < 1 for score in scores.values()))
 
 
+def test_a_thinking_block_that_the_prompt_opens_belongs_to_the_answer(family_folder: Any, tmp_path: Path) -> None:
+    """Else what is only thought would be marked."""
+    rows = lines(ROOT / "datasets" / "math-exam.jsonl")
+    write_rows(tmp_path / "two.jsonl", rows[:2])
+    folder = str(family_folder("qwen3_thinking"))
+    result = exam(tmp_path, "--model_id_or_path", folder, "--dataset", "two.jsonl", "--max_new_tokens", "3")
+    answers = exams.Folder(Path(result["folder"])).answered()
+    assert all(answer.response.startswith("<think>\n") for answer in answers.values())
+
+
 def test_answers_end_where_the_marker_closes_and_nothing_else_changes(home: Path) -> None:
     """What plain PEFT goes on to write behind the marker is all that is missing."""
     result = exam(home, "--ckpt", "best", "--dataset", "forty.jsonl", "--max_new_tokens", "48")

@@ -127,6 +127,20 @@ def test_what_was_fetched_is_found_again_without_a_connection(one_hub: dict[str,
     assert planned.returncode == 0, planned.stderr
 
 
+def test_a_download_that_broke_off_is_gone_on_with(one_hub: dict[str, str]) -> None:
+    served = Hub.repositories["Qwen/Qwen2.5-0.5B-Instruct"]
+    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (served / "model.safetensors.index.json").write_text(json.dumps(index))
+    shutil.copy(served / "model.safetensors", served / "model-2.safetensors")
+    first = swiftkit("models", "fetch", "qwen2_5-0_5b-instruct", "--json", **one_hub)
+    missing = Path(json.loads(first.stdout)["folder"]) / "model-2.safetensors"
+    missing.unlink()
+    again = swiftkit("models", "fetch", "qwen2_5-0_5b-instruct", **one_hub)
+    assert again.returncode == 0, again.stderr
+    assert "downloading the model" in again.stderr
+    assert missing.is_file()
+
+
 def test_a_model_without_a_family_can_be_fetched(one_hub: dict[str, str]) -> None:
     done = swiftkit("models", "fetch", "internlm/internlm-7b", "there", **one_hub)
     assert done.returncode == 0, done.stderr

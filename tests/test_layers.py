@@ -39,7 +39,8 @@ RANKS = [
     {"events", "flags", "helptext"},
     {"config", "plugins", "passthrough", "catalogue"},
     {"declaration"},
-    {"assets", "log", "paths"},
+    {"assets"},
+    {"log", "paths"},
     {"errors", "schema"},
 ]
 RANK = {name: rank for rank, names in enumerate(RANKS) for name in names}

@@ -130,6 +130,10 @@ SCORE = "from swiftkit.scorers import Score\nEXAMPLES = [('a', 'a', 1)]\n"
             f"{SCORE}def score(response, reference, **more): return Score(1 if response[0] else 0, 'right')",
             "makes it raise IndexError",
         ),
+        ("scorers", f"{SCORE}EXAMPLES = [('a', 'a')]\ndef score(response, reference, **more): pass", "ValueError"),
+        ("formats", GOOD.replace('row["ask"]', 'row["asked"]'), "KeyError"),
+        ("formats", GOOD.replace('("ask", "say")', "7"), "COLUMNS is no tuple"),
+        ("formats", "import sys\nsys.exit(0)", "does not import: SystemExit"),
         ("trainers", "train = 7", "has no function `train`"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 from conftest import FAMILIES, ROOT, shared, swiftkit
 
 from swiftkit import chat, lora, models, sources, tokenization, weights
+from swiftkit.contract import turns
 from swiftkit.errors import SwiftkitError
 
 ENTRIES = [(name, family.name) for name, (family, _) in models.entries().items() if family.name in FAMILIES]
@@ -258,6 +259,11 @@ def test_one_yaml_and_one_jinja_file_add_a_model_family(home: Path, family_folde
         (SPEAKS.replace("message.content + '<|im_end|>' -}}{%- endg", "message.content -}}{%- endg"), "never stop"),
         (SPEAKS.replace("assistant says:", "assistant:"), "what is served would not be what was trained"),
         (SPEAKS.replace("message.content + '<|im_end|>' -}}\n", "message.text -}}\n"), "does not write the question"),
+        (
+            SPEAKS.replace("message.role + ' says", "message.role + 1 + ' says"),
+            "cannot render this conversation: TypeError",
+        ),
+        ("{{ bos_token }}" + SPEAKS, "asks for bos_token"),
         (None, "there is no template `mine`"),
     ],
 )
@@ -287,12 +293,15 @@ def test_a_template_that_breaks_a_rule_is_named(
         (MINE.replace("lora_targets: [q_proj, v_proj]\n", ""), "lora_targets: field required"),
         (MINE.replace("template: mine", "template: qwen4"), "there is no template `qwen4`"),
         (MINE + "  qwen3-4b: {parameters: 1.0e9}\n", "model `qwen3-4b` is declared twice"),
+        (MINE + "  mine-1b: {parameters: 2.0e9}\n", "the key `mine-1b` stands twice"),
+        (MINE.replace("1.0e9}", "1.0e9, config: {hidden_size: 8}}"), "lacks num_hidden_layers"),
+        (MINE + "1: 2\n", "it holds no fields"),
     ],
 )
 def test_a_registry_file_that_is_not_sound_is_named_to_those_who_ask(text: str, said: str, home: Path) -> None:
     (home / "registry" / "mine.yaml").write_text(text)
     (home / "templates" / "mine.jinja").write_text(SPEAKS)
-    asked = "qwen3-4b" if "twice" in said else "mine-1b"
+    asked = "qwen3-4b" if "qwen3-4b" in said else "mine-1b"
     done = swiftkit("sft", "--model_type", asked, "--dry_run")
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
@@ -311,6 +320,49 @@ def test_a_registry_file_that_cannot_be_read_is_told(text: str, home: Path) -> N
         assert "left out" in said
         assert "mine.yaml" in said
         assert "Traceback" not in said
+
+
+def test_a_broken_file_takes_no_model_from_a_sound_one(home: Path) -> None:
+    (home / "registry" / "mine.yaml").write_text(MINE.replace("template:", "templat:") + "  tiny-math: {}\n")
+    assert swiftkit("sft", "--model_type", "tiny-math", "--dry_run").returncode == 0
+
+
+def test_a_broken_template_of_somebody_else_blocks_no_folder(home: Path, family_folder: Any) -> None:
+    (home / "registry" / "mine.yaml").write_text(MINE)
+    (home / "templates" / "mine.jinja").write_text("{% for %}")
+    done = swiftkit("sft", "--model_id_or_path", str(family_folder("qwen2_5")), "--dataset", "math-sft#40", "--dry_run")
+    assert done.returncode == 0, done.stderr
+    assert "left out: chat template `mine` is no valid Jinja" in done.stderr
+
+
+def test_an_editors_lock_is_no_family_and_a_folder_that_is_named_twice_is_one(home: Path) -> None:
+    (home / "registry" / ".#mine.yaml").symlink_to("me@nowhere")
+    (home / "registry" / "mine.yaml").write_text(MINE)
+    (home / "templates" / "mine.jinja").write_text(SPEAKS)
+    done = swiftkit("models", "show", "mine-1b", "--registry", str(home))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_family_of_ones_own_takes_no_model_of_the_catalogue(home: Path) -> None:
+    (home / "registry" / "mine.yaml").write_text(MINE.replace("chatml", "qwen"))
+    (home / "templates" / "mine.jinja").write_text(SPEAKS)
+    shown = json.loads(swiftkit("models", "show", "qwen1half-1_8b-chat", "--json").stdout)
+    assert shown["family"] == "qwen2"
+
+
+@pytest.mark.parametrize("template", ["qwen3", "qwen3_thinking", "deepseek_r1", "ernie_thinking"])
+def test_reasoning_is_learned_once_however_it_is_written(template: str) -> None:
+    """Servers give it back with and without its opening, with and without blanks in front."""
+    made = chat.load(template)
+    texts = {
+        made.render(turns("3 + 4?", f"{before}Three and four.\n</think>\n\n7"))
+        for before in ("<think>\n", "<think>", "", "\n<think>\n")
+    }
+    assert len(texts) == 1
+    (text,) = texts
+    assert text.count("<think>") == text.count("</think>") == 1
+    without = made.render(turns("3 + 4?", "7"))
+    assert "<think>\n\n</think>\n\n" in without
 
 
 def test_a_family_that_is_declared_twice_is_named(home: Path) -> None:

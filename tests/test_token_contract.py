@@ -56,6 +56,16 @@ def test_checking_all_that_is_here() -> None:
     assert "is on this machine: deepseek_r1_distill_llama" in done.stderr
 
 
+def test_one_model_that_is_not_whole_does_not_end_the_check_of_all(family_folder: Any, tmp_path: Path) -> None:
+    half = Path(shutil.copytree(family_folder("phi4"), tmp_path / "models" / "phi4-14b-instruct"))
+    (half / "tokenizer.json").unlink()
+    done = swiftkit("models", "check", "--all", "--json", SWIFTKIT_MODELS=str(tmp_path / "models"))
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert "phi4" in told["unsound"]
+    assert {"qwen2_5", "ernie4_5"} <= {one["family"] for one in told["models"] if one["kept"]}
+
+
 def test_a_contract_that_is_broken_is_told(family_folder: Any, further_family: None) -> None:
     """Phi-4's template on a tokenizer that has none of its tokens: the stop token is learned in pieces."""
     words = ["models", "check", str(family_folder("tinyllama"))]

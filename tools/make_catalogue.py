@@ -9,10 +9,16 @@ models of 4.6 stand in it, and every model type of 2.4.2, multimodal ones too, s
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+# Base models are those that ms-swift 2 had without a chat template, and of newer ones those whose names say so.
+# The names of these do not.
+UNSAID = {"gemma-3-1b-pt", "gemma-3-270m", "llama-3_2-1b", "llama-3_2-3b", "olmoe-1b-7b-0125", "olmoe-1b-7b-0924"}
+UNSAID |= {f"qwen2_5-coder-{size}" for size in ("0_5b", "3b", "14b", "32b")}
+SAID = re.compile(r"(?:^|[-_])(?:base|pretrain)(?:[-_]|$)")
 OUT = Path(__file__).parent.parent / "swiftkit" / "catalogue.json"
 
 
@@ -75,9 +81,14 @@ def main(swift46: str, v2: str) -> None:
     def lines(values: list[Any]) -> str:
         return ",\n".join(json.dumps(value, ensure_ascii=False, separators=(",", ":")) for value in values)
 
+    plain = {name for name, entry in old.items() if entry["v2_template"].startswith("default-generation")}
+    base = [row[0] for row in sorted(rows) if row[0] in plain | UNSAID or SAID.search(row[0])]
     # A line a model, so that a change shows as what it is.
     kinds_text = lines([[name, kind] for name, kind in kinds.items()])
-    OUT.write_text(f'{{"types":[\n{kinds_text}\n],\n"models":[\n{lines(sorted(rows))}\n]}}\n', encoding="utf-8")
+    OUT.write_text(
+        f'{{"types":[\n{kinds_text}\n],\n"models":[\n{lines(sorted(rows))}\n],\n"base":[\n{lines(base)}\n]}}\n',
+        encoding="utf-8",
+    )
     print(OUT.name, len(kinds), "types,", len(rows), "models")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -174,6 +175,9 @@ def _show_known(known: catalogue.Known, config: ModelsConfig) -> int:
         if known.multimodal
         else "its weights are quantised; training on those is not offered yet"
         if known.quantised
+        else "a base model, which has learned no chat format: --model_type says which it shall learn, "
+        "--model_id_or_path names it"
+        if known.base
         else "ms-swift trains it; swiftkit has no family for it: `swiftkit models adopt` makes one from its folder"
         if model_folder.built_in(known.architectures)
         else "ms-swift trains it, with code of its own; transformers lacks its architecture",
@@ -198,7 +202,7 @@ def _check(words: list[str], config: ModelsConfig) -> int:
     if len(words) != 1 or config.all_:
         raise SwiftkitError("`swiftkit models check` takes one name or model folder, or --all", LIST)
     (asked,) = words
-    wanted = models.find(None, asked) if Path(asked).exists() else models.find(asked, None)
+    wanted = models.find(config.model_type, asked) if Path(asked).exists() else models.find(asked, None)
     folder = _sound(wanted, weights.locate(wanted, download=False))
     from swiftkit import contract
 
@@ -246,6 +250,8 @@ def _fetch(words: list[str], config: ModelsConfig) -> int:
         if shipped := models.folder_of(entry):
             raise SwiftkitError(f"{name} ships with swiftkit and needs no download", f"its folder is {shipped}")
         path = weights.here(models.Wanted(name, family, entry, None))
+    if path and not _whole(path):
+        path = None  # a download that broke off; the client goes on with it
     if path and not into:
         logger.info("%s is on this machine already", name)
     else:
@@ -254,6 +260,13 @@ def _fetch(words: list[str], config: ModelsConfig) -> int:
         weights.inspect(path, family, trust_remote_code=False)
     print(json.dumps({"model": name, "folder": str(path)}) if config.json_ else path)
     return 0
+
+
+def _whole(path: Path) -> bool:
+    try:
+        return bool(weights.files(path))
+    except SwiftkitError:
+        return False
 
 
 def _adopt(words: list[str], config: ModelsConfig) -> int:
@@ -273,9 +286,10 @@ def _adopt(words: list[str], config: ModelsConfig) -> int:
         return 0
     print(family)
     print(template)
-    flag = f"--registry {words[1]} " if words[1:] else ""
-    logger.info("now: swiftkit models check %s%s", flag, folder)
-    logger.info("     swiftkit sft %s--model_id_or_path %s --dataset …", flag, folder)
+    flag = "" if home == os.environ.get("SWIFTKIT_HOME") else f" --registry {shlex.quote(home)}"
+    named = shlex.quote(words[0])
+    logger.info("now: swiftkit models check %s%s", named, flag)
+    logger.info("     swiftkit sft --model_id_or_path %s%s --dataset …", named, flag)
     return 0
 
 
@@ -296,23 +310,28 @@ def _check_all(config: ModelsConfig) -> int:
     from swiftkit import contract
 
     found: dict[str, tuple[models.Wanted, weights.Folder]] = {}
+    unsound: dict[str, str] = {}
     for name, (family, _) in models.entries().items():
         wanted = models.find(name, None)
-        if family.name not in found and (path := weights.here(wanted)):
-            found[family.name] = wanted, _sound(wanted, path)
+        if family.name not in {*found, *unsound} and (path := weights.here(wanted)):
+            try:
+                found[family.name] = wanted, _sound(wanted, path)
+            except SwiftkitError as error:
+                unsound[family.name] = str(error)
     checked = dict(zip(found, contract.check(list(found.values())), strict=True)) if found else {}
-    missing = [name for name in models.families() if name not in found]
+    missing = [name for name in models.families() if name not in {*found, *unsound}]
     if config.json_:
         told = [_told(found[name][0], one) for name, one in checked.items()]
-        print(json.dumps({"models": told, "missing": missing}))
+        print(json.dumps({"models": told, "unsound": unsound, "missing": missing}))
     else:
         rows = [
             [name, found[name][0].name, found[name][0].family.level, _verdict(one)] for name, one in checked.items()
         ]
+        rows += [[name, "", models.families()[name].level, said] for name, said in unsound.items()]
         print(table(["family", "model", "level", "training, exam, export"], rows))
         if missing:
             logger.info("no model of these families is on this machine: %s", ", ".join(missing))
-    return 0 if all(one.kept for one in checked.values()) else FAILED
+    return 0 if not unsound and all(one.kept for one in checked.values()) else FAILED
 
 
 def _verdict(checked: Checked) -> str:

@@ -32,6 +32,7 @@ def ms_swift(folder: str, model_type: str, template_type: str, conversations: di
 
 def export(folder: str, conversations: dict[str, Messages]) -> dict[str, Any]:
     """Text and ids of the prompt in front of each answer, by the folder's tokenizer and chat template."""
+    from jinja2 import TemplateError
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -41,7 +42,11 @@ def export(folder: str, conversations: dict[str, Messages]) -> dict[str, Any]:
         for place, message in enumerate(messages):
             if message["role"] == "assistant":
                 asked: dict[str, Any] = {"conversation": messages[:place], "add_generation_prompt": True}
-                text = tokenizer.apply_chat_template(**asked, tokenize=False)
+                try:
+                    text = tokenizer.apply_chat_template(**asked, tokenize=False)
+                except TemplateError as error:
+                    found[name].append({"text": None, "refused": str(error)})
+                    continue
                 found[name].append({"text": text, "ids": tokenizer.apply_chat_template(**asked, return_dict=False)})
     return found
 

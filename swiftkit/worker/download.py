@@ -14,7 +14,8 @@ def model(hub: str, hub_id: str, folder: str | None = None) -> str:
 
     `folder` is where to; None means the cache of the hub's client.
     """
-    unwanted = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.gguf", "*.py", "original/*"]
+    unwanted = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.gguf", "*.py"]
+    unwanted += ["original/*", "consolidated*"]  # second copies of the weights
     if hub == "modelscope":
         from modelscope import snapshot_download
 

@@ -124,7 +124,7 @@ class Provider(ModelAPI):  # type: ignore[misc]
                 return STOP
             if row.ids[-1] not in closing:
                 return ""
-            text = tokenizer.decode(row.ids)
+            text = opened(tokenizer, asked.questions[row.number].ids) + tokenizer.decode(row.ids)
             if job.stop_text and text.rstrip().endswith(job.stop_text):
                 return STOP
             return MARKER if asked.done(asked.questions[row.number], text) else ""
@@ -141,7 +141,7 @@ class Provider(ModelAPI):  # type: ignore[misc]
 
             def finished(row: generation.Row) -> None:
                 ids = row.ids[:-1] if row.ids[-1] in stops else row.ids
-                text = tokenizer.decode(ids)
+                text = opened(tokenizer, asked.questions[row.number].ids) + tokenizer.decode(ids)
                 if job.stop_text and row.end == STOP:
                     text = text.rstrip().removesuffix(job.stop_text)
                 keep(Answer(row.number, text, len(row.ids), row.end))
@@ -154,6 +154,12 @@ class Provider(ModelAPI):  # type: ignore[misc]
             answerer = generation.Answerer(model, job.limit, job.rows, ends, asked.leave)
             for number, error in answerer.answer(waiting, finished):
                 keep(Answer(number, "", 0, ERROR, f"{type(error).__name__}: {error}"))
+
+
+def opened(tokenizer: Any, prompt: list[int]) -> str:
+    """The beginning of a thinking block, where the prompt ends with one: it belongs to what the model says."""
+    end = tokenizer.decode(prompt[-4:], skip_special_tokens=False).rstrip()
+    return "<think>\n" if end.endswith("<think>") else ""
 
 
 def benchmark(asked: Asked) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -48,28 +49,18 @@ def test_training_export_and_ms_swift_see_the_same_tokens(family: str, checked: 
         assert not differs or differs.startswith("The published template")
 
 
-def test_checking_all_that_is_here() -> None:
-    done = swiftkit("models", "check", "--all")
-    assert done.returncode == 0
-    assert "tiny-math" in done.stdout
-    assert "the same tokens" in done.stdout
-    assert "is on this machine: deepseek_r1_distill_llama" in done.stderr
-
-
-def test_one_model_that_is_not_whole_does_not_end_the_check_of_all(family_folder: Any, tmp_path: Path) -> None:
+def test_checking_all_that_is_here_goes_on_where_a_model_is_not_whole(family_folder: Any, tmp_path: Path) -> None:
     half = Path(shutil.copytree(family_folder("phi4"), tmp_path / "models" / "phi4-14b-instruct"))
     (half / "tokenizer.json").unlink()
-    done = swiftkit("models", "check", "--all", "--json", SWIFTKIT_MODELS=str(tmp_path / "models"))
+    done = swiftkit("models", "check", "--all", SWIFTKIT_MODELS=str(tmp_path / "models"))
     assert done.returncode == 1
-    told = json.loads(done.stdout)
-    assert "phi4" in told["unsound"]
-    assert {"qwen2_5", "ernie4_5"} <= {one["family"] for one in told["models"] if one["kept"]}
+    assert re.search(r"^qwen2_5 +tiny-math +proven +the same tokens$", done.stdout, re.MULTILINE)
+    assert re.search(r"^phi4 +proven .* has no tokenizer", done.stdout, re.MULTILINE)
+    assert "is on this machine: deepseek_r1_distill_llama" in done.stderr
 
 
 def test_a_contract_that_is_broken_is_told(family_folder: Any, further_family: None) -> None:
     """Phi-4's template on a tokenizer that has none of its tokens: the stop token is learned in pieces."""
-    words = ["models", "check", str(family_folder("tinyllama"))]
-    assert swiftkit(*words).returncode == 0
     folder = Path(shutil.copytree(family_folder("tinyllama"), "mine"))
     shutil.copy(ROOT / "templates" / "phi4.jinja", folder / "chat_template.jinja")
     done = swiftkit("models", "check", "mine")

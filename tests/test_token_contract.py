@@ -55,7 +55,7 @@ def test_checking_all_that_is_here_goes_on_where_a_model_is_not_whole(family_fol
     done = swiftkit("models", "check", "--all", SWIFTKIT_MODELS=str(tmp_path / "models"))
     assert done.returncode == 1
     assert re.search(r"^qwen2_5 +tiny-math +proven +the same tokens$", done.stdout, re.MULTILINE)
-    assert re.search(r"^phi4 +proven .* has no tokenizer", done.stdout, re.MULTILINE)
+    assert re.search(r"^phi4 +proven .* cannot read the tokenizer", done.stdout, re.MULTILINE)
     assert "is on this machine: deepseek_r1_distill_llama" in done.stderr
 
 

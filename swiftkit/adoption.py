@@ -154,10 +154,8 @@ def _settings(own: Own) -> str:
     lines = [f"{{%- set {key} = {json.dumps(text, ensure_ascii=False)} -%}}" for key, text in asked]
     if "strftime_now" in own.source:
         formats = sorted(set(re.findall(r"strftime_now\(\s*[\"']([^\"']+)[\"']", own.source)))
-        cases = "".join(
-            f"{{%- if format == {json.dumps(f)} -%}}{{{{- {json.dumps(chat.TODAY.strftime(f))} -}}}}{{%- endif -%}}"
-            for f in formats
-        )
+        said = [(json.dumps(f), json.dumps(chat.FIXED_DATE.strftime(f))) for f in formats]
+        cases = "".join(f"{{%- if format == {f} -%}}{{{{- {day} -}}}}{{%- endif -%}}" for f, day in said)
         lines.append(f"{{%- macro strftime_now(format) -%}}{cases}{{%- endmacro -%}}")
     return "".join(f"{line}\n" for line in lines)
 

@@ -30,7 +30,7 @@ from swiftkit.schema import Encoded, Message
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-TODAY = date(2024, 7, 26)  # for templates that ask: a date that moved would make serving differ from training
+FIXED_DATE = date(2024, 7, 26)  # for templates that ask: a date that moved would make serving differ from training
 _MARKS = re.compile(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}")
 TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token")  # what transformers hands to a template
 IGNORED = -100  # the label of a token that is not learned, as PyTorch's cross entropy wants it
@@ -169,7 +169,7 @@ def compile(source: str, name: str) -> Template:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
     )
-    environment.globals |= {"raise_exception": _raise, "strftime_now": TODAY.strftime}
+    environment.globals |= {"raise_exception": _raise, "strftime_now": FIXED_DATE.strftime}
     environment.filters["tojson"] = _json
     mark = f"\ue000{secrets.token_hex(8)}\ue001"
     environment.learned_mark = mark  # type: ignore[attr-defined]

@@ -35,7 +35,7 @@ class Given:
         return Given(values, {**weaker.origin, **self.origin})
 
 
-class Loader(yaml.SafeLoader):
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # in C where it is there
     """PyYAML's safe loader, to which a key that stands twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -44,7 +44,8 @@ class Loader(yaml.SafeLoader):
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.MarkedYAMLError(problem=f"the key `{key}` stands twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
+        found: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return found
 
 
 def read(config: type[Config], argv: list[str], problems: Problems) -> Given:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from swiftkit import assets, catalogue, model_folder, paths
 from swiftkit.catalogue import Known
 from swiftkit.errors import SwiftkitError, nearest, unknown
+from swiftkit.flags import Loader
 
 FIELDS = "docs/registry.md lists the fields"
 SIZES = ("hidden_size", "num_hidden_layers", "intermediate_size", "num_attention_heads", "vocab_size")
@@ -146,21 +147,9 @@ def _registry(named: tuple[str | None, ...]) -> tuple[dict[str, Family], list[Br
     return found, left_out, own
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The safe loader (in C where it is there, since the registry is read on every start); no key stands twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        found: dict[Any, Any] = super().construct_mapping(node, deep)
-        keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
-        for key in keys:
-            if len(found) < len(keys) and keys.count(key) > 1:
-                raise yaml.MarkedYAMLError(problem=f"the key `{key}` stands twice", problem_mark=node.start_mark)
-        return found
-
-
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except (yaml.YAMLError, ValueError) as error:  # text that is no UTF-8 is a ValueError
         raise SwiftkitError(f"{path} is no YAML: {error}", FIELDS) from error
     except OSError as error:

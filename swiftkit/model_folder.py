@@ -21,6 +21,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     Raises:
         SwiftkitError: this is no folder of a model.
     """
+    if not folder.exists():
+        raise SwiftkitError(f"the model folder {folder} does not exist")
     if not folder.is_dir():
         raise SwiftkitError(f"{folder} is a file, not a model folder")
     if (folder / "adapter_config.json").is_file():

@@ -84,6 +84,9 @@ def test_where_tokens_part_is_said() -> None:
         (["check", "nope"], "no model type is named"),
         (["check", "qwen2_5-7b-instruct"], "is not on this machine"),
         (["check", "."], "no config.json"),
+        (["check", "./nope"], "the model folder ./nope does not exist"),
+        (["chek", "tiny-math"], "did you mean `check`"),
+        (["adopt", "nope", "mine"], "the model folder nope does not exist"),
     ],
 )
 def test_checking_what_is_not_here_is_refused(words: list[str], said: str) -> None:

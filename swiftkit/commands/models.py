@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from swiftkit import assets, catalogue, chat, hub, lora, model_folder, models, paths, sources, tokenization, weights
 from swiftkit.config import ModelsConfig
-from swiftkit.errors import FAILED, Problems, SwiftkitError, unknown
+from swiftkit.errors import FAILED, Problems, SwiftkitError, nearest, unknown
 from swiftkit.flags import Given, build
 from swiftkit.log import table
 
@@ -52,7 +52,8 @@ def run(given: Given, problems: Problems) -> int:
     further = _catalogued()
     rows = [row for row in [*_registered(), *further] if _wanted(row, config)]
     if not rows:
-        raise SwiftkitError(f"no model has {' and '.join(config.words)} in its name", "`swiftkit models` lists all")
+        said = f"no model has {' and '.join(config.words)} in its name"
+        raise SwiftkitError(said, nearest("".join(config.words[:1]), VERBS, "`swiftkit models` lists all"))
     if config.json_:
         print(json.dumps({"models": rows}))
         return 0
@@ -202,7 +203,8 @@ def _check(words: list[str], config: ModelsConfig) -> int:
     if len(words) != 1 or config.all_:
         raise SwiftkitError("`swiftkit models check` takes one name or model folder, or --all", LIST)
     (asked,) = words
-    wanted = models.find(config.model_type, asked) if Path(asked).exists() else models.find(asked, None)
+    is_folder = asked.startswith((".", "/", "~")) or Path(asked).exists()
+    wanted = models.find(config.model_type, asked) if is_folder else models.find(asked, None)
     folder = _sound(wanted, weights.locate(wanted, download=False))
     from swiftkit import contract
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -93,29 +94,7 @@ def adopt(folder: Path, into: Path) -> tuple[str, Path, Path]:
             f"that goes on with an answer and an end ({error})",
             "write its template by hand: docs/registry.md",
         ) from error
-    family = models.Family(
-        name=name,
-        template=name,
-        architectures=config["architectures"],
-        swift=swift,
-        lora_targets=["q_proj"],
-        models={},
-    )
-    inspected = weights.inspect(folder, family, trust_remote_code=False)
-    found = lora.layers(inspected.tensors)
-    experts = {layer.name for layer in found if layer.expert}
-    tokenizer = tokenization.load(folder)
-    shown = "".join(text for text, _ in template.parts(model_folder.PROBE))
-    special = [text for text in tokenization.special(tokenizer) if text in shown]
-    content = {
-        "template": name,
-        "special_tokens": special,
-        "architectures": config["architectures"],
-        "swift": swift.model_dump(),
-        "lora_targets": sorted({layer.name for layer in found} - experts),
-        "differs": f"This is the chat template of {name} as it stands; ms-swift has one of its own, {swift.template}.",
-        "models": {name: {"parameters": inspected.parameters}},
-    }
+    content = _declaration(name, folder, config["architectures"], swift, template)
     texts = {
         declared: "# adopted from a model folder by `swiftkit models adopt`\n"
         + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120),
@@ -125,6 +104,32 @@ def adopt(folder: Path, into: Path) -> tuple[str, Path, Path]:
         file.parent.mkdir(parents=True, exist_ok=True)
         runs.write(file, text)
     return name, declared, rendered
+
+
+def _declaration(
+    name: str, folder: Path, architectures: list[str], swift: models.SwiftNames, template: chat.Template
+) -> dict[str, Any]:
+    """The fields of the family's YAML, read off the folder's weights and tokenizer.
+
+    Raises:
+        SwiftkitError: the folder is not whole, or needs code of its own.
+    """
+    family = models.Family(
+        name=name, template=name, architectures=architectures, swift=swift, lora_targets=[], models={}
+    )
+    inspected = weights.inspect(folder, family, trust_remote_code=False)
+    found = lora.layers(inspected.tensors)
+    experts = {layer.name for layer in found if layer.expert}
+    shown = template.render(model_folder.PROBE)
+    return {
+        "template": name,
+        "special_tokens": [text for text in tokenization.special(tokenization.load(folder)) if text in shown],
+        "architectures": architectures,
+        "swift": swift.model_dump(),
+        "lora_targets": sorted({layer.name for layer in found} - experts),
+        "differs": f"This is the chat template of {name} as it stands; ms-swift has one of its own, {swift.template}.",
+        "models": {name: {"parameters": inspected.parameters}},
+    }
 
 
 def _swift(architectures: list[str], folder: Path) -> models.SwiftNames:

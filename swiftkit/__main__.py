@@ -2,6 +2,6 @@
 
 import sys
 
-from swiftkit.cli import main
+from swiftkit.cli.main import main
 
 sys.exit(main())

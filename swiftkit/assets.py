@@ -1,6 +1,7 @@
-"""Where the data folders are: registry, templates, datasets, models; swiftkit's own, the user's, and those of packages.
+"""Where the data folders are (registry, templates, datasets, models): swiftkit's own, the user's, and those of
+packages.
 
-A package adds its own by one line, which names the package that has these folders in it:
+A package adds its own by one entry point, which names the package that contains these folders:
 
     [options.entry_points]
     swiftkit.assets =
@@ -10,57 +11,77 @@ A package adds its own by one line, which names the package that has these folde
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
-from swiftkit import paths
+from swiftkit import files
 from swiftkit.errors import SwiftkitError, unknown
 
 KINDS = ("registry", "templates", "datasets", "models")
-ADDED = "SWIFTKIT_REGISTRY"  # the folder of `--registry`; in the environment, so that child processes have it too
+FLAG, HOME = "--registry", "$SWIFTKIT_HOME"  # labels of the user's own folders
+# The folder of `--registry`. Not an environment variable: two threads may use two registries at the same time.
+_added: ContextVar[Path | None] = ContextVar("registry", default=None)
+
+
+@contextmanager
+def search_path() -> Iterator[None]:
+    """A scope: what `add` does inside ends with it."""
+    token = _added.set(_added.get())
+    try:
+        yield
+    finally:
+        _added.reset(token)
 
 
 def add(folder: str) -> None:
-    """Search `folder`, which holds `registry/`, `templates/` or `datasets/`, before all others.
+    """Search `folder`, which contains `registry/`, `templates/` or `datasets/`, before all others.
 
     Raises:
-        SwiftkitError: it holds none of them.
+        SwiftkitError: it contains none of them.
     """
-    path = paths.typed(folder, "--registry")
+    path = files.parse_path(folder, FLAG)
     if not any((path / kind).is_dir() for kind in KINDS):
         raise SwiftkitError(
-            f"--registry: {path} has none of these folders in it: {', '.join(KINDS)}",
+            f"{FLAG}: {path} contains none of these folders: {', '.join(KINDS)}",
             "a family is FOLDER/registry/NAME.yaml, its template FOLDER/templates/NAME.jinja (docs/registry.md)",
         )
-    os.environ[ADDED] = str(path.resolve())
+    _added.set(path.resolve())
 
 
-def named() -> tuple[str | None, ...]:
-    """The folders that the user has named; what is read from the data folders is kept as long as these are the same."""
-    return os.environ.get(ADDED), os.environ.get("SWIFTKIT_HOME")
+def added() -> Path | None:
+    """The folder of `--registry`, if there is one."""
+    return _added.get()
+
+
+def search_paths_key() -> tuple[str | None, ...]:
+    """Identifies the user's own folders; whatever is read from data folders may be cached under this key."""
+    return str(_added.get()), os.environ.get("SWIFTKIT_HOME")
 
 
 def roots(kind: str) -> dict[str, Path]:
-    """Folders searched for `kind`, each under the name of whose it is; the user's own first, swiftkit's last."""
-    here = Path(__file__).resolve().parent
-    packed = here / "_assets" / kind
-    found = {
-        variable: Path(home).expanduser() / kind
-        for variable in (ADDED, "SWIFTKIT_HOME")
-        if (home := os.environ.get(variable))
-    }
+    """Folders searched for `kind`, by owner; the user's own first, swiftkit's last."""
+    package = Path(__file__).resolve().parent
+    packed = package / "_assets" / kind
+    found: dict[str, Path] = {}
+    if folder := _added.get():
+        found[FLAG] = folder / kind
+    if home := os.environ.get("SWIFTKIT_HOME"):
+        found[HOME] = Path(home).expanduser() / kind
     found |= {name: folder / kind for name, folder in packages().items()}
-    found["swiftkit"] = packed if packed.is_dir() else here.parent / kind
-    # A folder that is named twice, as $SWIFTKIT_HOME and by --registry, is one folder.
+    found["swiftkit"] = packed if packed.is_dir() else package.parent / kind
+    # A folder that is named twice, by $SWIFTKIT_HOME and by --registry, is searched once.
     first = {path.resolve(): name for name, path in reversed(found.items())}
     return {name: path for name, path in found.items() if first[path.resolve()] == name}
 
 
 @cache
 def packages() -> dict[str, Path]:
-    """Installed packages that bring data folders, each with its folder; nothing of them is imported."""
+    """Installed packages that bring data folders, each with its folder; none of them is imported."""
     found = {}
     for entry in entry_points(group="swiftkit.assets"):
         # Only the outermost package is looked up, since finding an inner one would import the outer.
@@ -72,42 +93,42 @@ def packages() -> dict[str, Path]:
     return found
 
 
-def claims(kind: str, suffix: str) -> dict[str, list[Path]]:
-    """Name (the file's stem) to every `*<suffix>` of `kind` that claims it; more than one is an error to use."""
+def candidates(kind: str, suffix: str) -> dict[str, list[Path]]:
+    """Name (the file's stem) to every `*<suffix>` of `kind` with that name; using a name with several is an error."""
     found: dict[str, list[Path]] = {}
     for root in roots(kind).values():
-        # An editor's lock or copy is none of ours: those names begin with a dot.
+        # Names that begin with a dot are editors' locks and copies.
         for path in sorted(root.glob(f"[!.]*{suffix}")) if root.is_dir() else ():
             found.setdefault(path.stem, []).append(path)
     return found
 
 
-def one(kind: str, name: str, files: list[Path]) -> Path:
-    """The only file that claims a name.
+def unique(kind: str, name: str, paths: list[Path]) -> Path:
+    """The only file with a name.
 
     Raises:
         SwiftkitError: there are several.
     """
-    if len(files) > 1:
+    if len(paths) > 1:
         raise SwiftkitError(
-            f"{kind} `{name}` is declared twice: {' and '.join(map(str, files))}", "rename all but one of them"
+            f"{kind} `{name}` is declared twice: {' and '.join(map(str, paths))}", "rename all but one of them"
         )
-    return files[0]
+    return paths[0]
 
 
-def file(kind: str, suffix: str, name: str, what: str) -> Path:
-    """The file `<kind>/<name><suffix>`; `what` is what a person calls it.
+def file(kind: str, suffix: str, name: str, label: str) -> Path:
+    """The file `<kind>/<name><suffix>`; `label` is what messages call such a file.
 
     Raises:
         SwiftkitError: there is none, or there are several.
     """
-    found = claims(kind, suffix)
+    found = candidates(kind, suffix)
     if name not in found:
-        raise unknown(what, name, found)
-    return one(kind, name, found[name])
+        raise unknown(label, name, found)
+    return unique(kind, name, found[name])
 
 
 def folder(kind: str, name: str) -> Path:
-    """The model folder `<kind>/<name>`; where there is none, the one that should be."""
-    candidates = [root / name for root in roots(kind).values()]
-    return next((path for path in candidates if (path / "config.json").is_file()), candidates[-1])
+    """The model folder `<kind>/<name>`; if there is none, the path where it should be."""
+    places = [root / name for root in roots(kind).values()]
+    return next((path for path in places if (path / "config.json").is_file()), places[-1])

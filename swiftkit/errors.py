@@ -1,4 +1,4 @@
-"""The one error that a user can fix, and a collector that lets several of them be told at once."""
+"""Errors that a user can fix, and a collector that reports several of them at once."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-# Exit codes of every command; 3 (`below --fail_under`) belongs to the exam.
-FAILED, REFUSED, BUG, INTERRUPTED, TERMINATED = 1, 2, 70, 130, 143
+# Exit codes of every command; BELOW_THRESHOLD is that of `exam --fail_under`.
+FAILED, REFUSED, BELOW_THRESHOLD, BUG, INTERRUPTED, TERMINATED = 1, 2, 3, 70, 130, 143
+MAX_PROBLEMS_SHOWN = 20  # of one dataset; the rest is counted
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, and the way out."""
+    """One thing that is wrong, and how to fix it."""
 
     message: str
     hint: str | None = None
@@ -22,7 +23,9 @@ class Problem:
 class SwiftkitError(Exception):
     """What is wrong, where, and what to do about it; printed without a traceback.
 
-    `exit_code` is 2 (refused before work began: the user can fix it) or 1 (the work itself failed).
+    Attributes:
+        problems: everything that is wrong, at least one.
+        exit_code: 2 (refused before work began: the user can fix it) or 1 (the work itself failed).
     """
 
     def __init__(self, message: str, hint: str | None = None, *, exit_code: int = REFUSED) -> None:
@@ -33,46 +36,56 @@ class SwiftkitError(Exception):
     @classmethod
     def of(cls, problems: list[Problem]) -> SwiftkitError:
         """One error that carries all of `problems` (at least one)."""
-        error = cls(problems[0].message)
+        error = cls("\n".join(problem.message for problem in problems))
         error.problems = problems
         return error
 
 
 class Problems:
-    """Collects errors, so that a user sees all of them and not the first one."""
+    """Collects errors, so that a user sees all of them instead of the first one."""
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
 
     def add(self, message: str, hint: str | None = None) -> None:
-        """Note one problem."""
-        self.found.append(Problem(message, hint))
+        """Record one problem, once."""
+        if (problem := Problem(message, hint)) not in self.found:
+            self.found.append(problem)
 
     @contextmanager
     def collect(self) -> Iterator[None]:
-        """Keep a SwiftkitError that is raised inside, and go on after the block."""
+        """Record a SwiftkitError that is raised inside, and continue after the block."""
         try:
             yield
         except SwiftkitError as error:
-            self.found += error.problems
+            for problem in error.problems:
+                self.add(problem.message, problem.hint)
 
-    def raise_any(self) -> None:
-        """Raise one error with everything that was noted; nothing when nothing was."""
+    def raise_any(self, limit: int | None = None) -> None:
+        """Raise one error with everything that was recorded; do nothing if there is none.
+
+        Args:
+            limit: report at most this many, and count the others.
+        """
+        more = len(self.found) - limit if limit else 0
+        if more > 0:
+            del self.found[limit:]
+            self.add(f"… and {more:,} more rows like these")
         if self.found:
             raise SwiftkitError.of(self.found)
 
 
 def unknown(kind: str, name: str, known: Iterable[str], see: str | None = None) -> SwiftkitError:
-    """The error for a name that does not exist: the nearest known one, else all of them or where to look."""
+    """The error for a name that does not exist; it suggests the nearest known one, else where to look."""
     return SwiftkitError(f"no {kind} is named `{name}`", nearest(name, known, see))
 
 
 def nearest(name: str, known: Iterable[str], see: str | None = None) -> str:
-    """A hint that names what was probably meant by `name`."""
+    """A hint that suggests what was probably meant by `name`."""
     names = sorted(set(known))
     plain = name.lower().replace(".", "_")
-    beginning = [known for known in names if len(plain) > 3 and known.lower().startswith(plain)]
-    close = (beginning or difflib.get_close_matches(plain, names, n=3, cutoff=0.6))[:3]
+    with_prefix = [known for known in names if len(plain) > 3 and known.lower().startswith(plain)]
+    close = (with_prefix or difflib.get_close_matches(plain, names, n=3, cutoff=0.6))[:3]
     if close:
         return "did you mean " + " or ".join(f"`{c}`" for c in close) + "?"
     return see or "known: " + ", ".join(names)

@@ -1,12 +1,13 @@
 """Kinds of plugin: a folder is a kind, a file is a name, a function is the verb.
 
-Outside packages add theirs by entry point, one line each, pointing at a module with the same verb:
+Outside packages add theirs by one entry point each, which names a module with the same verb:
 
     [options.entry_points]
     swiftkit.formats =
         tickets = my_package.tickets
 
-Data files (families, templates, datasets) are plugins too; `swiftkit.assets` finds those.
+The package of a kind documents its protocol, and its `check_plugin(name)` holds the rules of `swiftkit plugins
+--check`. Data files (families, templates, datasets) are plugins as well; `swiftkit.assets` finds those.
 """
 
 from __future__ import annotations
@@ -21,13 +22,32 @@ from typing import Any
 
 from swiftkit.errors import SwiftkitError, unknown
 
-VERBS = {"formats": "to_messages", "scorers": "score", "trainers": "train"}
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of plugin: the package that holds swiftkit's own, the verb, and the kind's name in messages."""
+
+    package: str
+    verb: str
+    label: str
+
+
+KINDS = {
+    "formats": Kind("swiftkit.data.formats", "to_messages", "format"),
+    "tasks": Kind("swiftkit.data.tasks", "encode", "task"),
+    "data_checks": Kind("swiftkit.data.checks", "check", "data check"),
+    "scorers": Kind("swiftkit.scoring.scorers", "score", "scorer"),
+    "trainers": Kind("swiftkit.training.trainers", "train", "trainer"),
+    "run_checks": Kind("swiftkit.training.checks", "check", "run check"),
+    "engines": Kind("swiftkit.exams.engines", "load", "exam engine"),
+    "targets": Kind("swiftkit.exports.targets", "export", "export target"),
+}
 OWN = "swiftkit"
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Who brings a plugin: the module that holds it, and the installed package that the module is of."""
+    """Who brings a plugin: the module that holds it, and the installed package that the module belongs to."""
 
     module: str
     package: str
@@ -35,8 +55,8 @@ class Owner:
 
 @cache
 def owners(kind: str) -> dict[str, list[Owner]]:
-    """Name to those who claim it; nothing of the kind is imported, and more than one is an error to use."""
-    package = import_module(f"swiftkit.{kind}")
+    """Name to everyone who claims it; no plugin is imported, and using a name with several owners is an error."""
+    package = import_module(KINDS[kind].package)
     found = {m.name: [Owner(f"{package.__name__}.{m.name}", OWN)] for m in pkgutil.iter_modules(package.__path__)}
     for entry in entry_points(group=f"swiftkit.{kind}"):
         owner = Owner(entry.value, f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value)
@@ -50,33 +70,51 @@ def names(kind: str) -> list[str]:
     return sorted(owners(kind))
 
 
-def module(kind: str, name: str) -> ModuleType:
-    """The module behind a name; a plugin that does not import harms only those who ask for it.
+def require(kind: str, name: str) -> Owner:
+    """Who brings a plugin; it is not imported.
 
     Raises:
-        SwiftkitError: there is none, two packages claim it, or it does not import.
+        SwiftkitError: there is none, or two packages claim it.
     """
     found = owners(kind)
     if name not in found:
-        raise unknown(kind.removesuffix("s"), name, found)
+        raise unknown(KINDS[kind].label, name, found)
     if len(found[name]) > 1:
         raise SwiftkitError(
             f"{kind}: `{name}` is claimed by {' and by '.join(f'{o.module} ({o.package})' for o in found[name])}",
             "uninstall all but one of the packages, or rename an entry point",
         )
-    (owner,) = found[name]
+    return found[name][0]
+
+
+def module(kind: str, name: str) -> ModuleType:
+    """The module behind a name; a plugin that does not import affects only those who ask for it.
+
+    Raises:
+        SwiftkitError: there is none, two packages claim it, or it does not import.
+    """
+    owner = require(kind, name)
     try:
         return import_module(owner.module)
-    except (Exception, SystemExit) as error:  # whatever a package of somebody else does when it is imported
+    except (Exception, SystemExit) as error:  # third-party code may do anything when it is imported
         raise SwiftkitError(
             f"{kind}: `{name}` ({owner.module}, of {owner.package}) does not import: {type(error).__name__}: {error}",
-            f"mend or uninstall {owner.package.split()[0]}",
+            f"fix or uninstall {owner.package.split()[0]}",
         ) from error
 
 
 def get(kind: str, name: str) -> Any:
-    """The verb of a plugin: the function that does what its kind does."""
-    found, verb = module(kind, name), VERBS[kind]
+    """The verb of a plugin: the function that does what its kind is for."""
+    found, verb = module(kind, name), KINDS[kind].verb
     if not callable(getattr(found, verb, None)):
         raise SwiftkitError(f"{kind}: `{name}` ({found.__name__}) has no function `{verb}`")
     return getattr(found, verb)
+
+
+def check(kind: str, name: str) -> None:
+    """Test a plugin against the rules of its kind.
+
+    Raises:
+        SwiftkitError: the rule that it breaks.
+    """
+    import_module(KINDS[kind].package).check_plugin(name)

@@ -1,9 +1,11 @@
-"""The nouns that pieces of swiftkit hand to each other."""
+"""The nouns that the parts of swiftkit pass to each other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypedDict
+
+IGNORED = -100  # label of a token without loss: the `ignore_index` of PyTorch's cross entropy
 
 
 class Message(TypedDict):
@@ -15,9 +17,13 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Example:
-    """One training example: a conversation that ends with the assistant, or (`text` set) plain text.
+    """One training example: a conversation that ends with the assistant or, if `text` is set, plain text.
 
-    `source` names the file and row that it came from; `type` is what its column `type` says, which exams report by.
+    Attributes:
+        messages: the turns; empty for plain text.
+        source: `file:row` that it was read from.
+        text: plain text, for language modelling without a chat format.
+        type: value of the row's `type` column, by which exam scores are broken down.
     """
 
     messages: tuple[Message, ...]
@@ -28,12 +34,60 @@ class Example:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Token ids and labels, both of length T; a label is the id where the token is learned and -100 elsewhere."""
+    """Token ids and labels, both of length T; a label is the token's id where it has loss, else `IGNORED`."""
 
     ids: list[int]
     labels: list[int]
 
     @property
-    def learned(self) -> int:
-        """How many of the T tokens are learned."""
-        return sum(label != -100 for label in self.labels)
+    def num_loss_tokens(self) -> int:
+        """Number of the T tokens that contribute to the loss."""
+        return sum(label != IGNORED for label in self.labels)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a check noticed, and what to do about it."""
+
+    text: str
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class DType:
+    """A floating-point format: swiftkit's name for it, PyTorch's, and its size in bytes."""
+
+    name: str
+    torch_name: str
+    num_bytes: int
+
+    def __str__(self) -> str:
+        return self.name
+
+
+DTYPES = {d.name: d for d in (DType("bf16", "bfloat16", 2), DType("fp16", "float16", 2), DType("fp32", "float32", 4))}
+# Spellings of transformers' configs and of ms-swift, and the names that swiftkit uses for them.
+DTYPE_ALIASES = {dtype.torch_name: dtype.name for dtype in DTYPES.values()}
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How weights are stored and computed with during training, and why.
+
+    Attributes:
+        storage: format of the weights in memory.
+        compute: format of matrix products and activations.
+        reason: why, in a short phrase for the log.
+    """
+
+    storage: DType
+    compute: DType
+    reason: str
+
+    @property
+    def bytes_per_parameter(self) -> int:
+        """Memory of one stored weight."""
+        return self.storage.num_bytes
+
+    def __str__(self) -> str:
+        return self.compute.name

@@ -1,4 +1,4 @@
-"""The exam's rule: what is right, what is nearly right, and the many wrong answers that look right."""
+"""The scorers: which answers are right, which are partly right, and the many wrong answers that look right."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ import logging
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from fractions import Fraction
 from itertools import pairwise
+from math import inf, nan
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -17,12 +21,24 @@ from conftest import shared
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from swiftkit import markers, plugins, symbolic, values
-from swiftkit.scorers import Score, ans, ans_strict, course_base, course_tuned
+import swiftkit.scorers
+from swiftkit import plugins
+from swiftkit.errors import SwiftkitError
+from swiftkit.scoring import markers, numeric, symbolic
+from swiftkit.scoring.scorers import (
+    COUNT_NAMES,
+    Score,
+    ans,
+    ans_strict,
+    check_plugin,
+    course_base,
+    course_tuned,
+    reads_markers,
+)
 
-# (reference's value, response's value): the same value, written in another way.
+# (reference's value, response's value): the same value in another notation.
 SAME = {
-    "as it stands": [("78", "78"), ("0", "0"), ("-5", "-5"), ("0.5", "0.5"), ("007", "7"), ("+5", "5"), ("-0", "0")],
+    "unchanged": [("78", "78"), ("0", "0"), ("-5", "-5"), ("0.5", "0.5"), ("007", "7"), ("+5", "5"), ("-0", "0")],
     "separators": [
         ("3,600", "3600"),
         ("1234567", "1,234,567"),
@@ -318,8 +334,8 @@ SAME = {
     ],
 }
 
-# (reference's value, response's value): another value, however much it looks alike.
-OTHER = {
+# (reference's value, response's value): different values that look alike.
+DIFFERENT = {
     "another number": [
         ("78", "79"),
         ("78", "178"),
@@ -456,7 +472,7 @@ OTHER = {
         ("1.2", "1.2.3"),
         ("0.3333", "0.333..."),
     ],
-    "letters are no units": [
+    "letters are not units": [
         ("3", "3x"),
         ("2", "2pi"),
         ("2", "2π"),
@@ -571,29 +587,34 @@ OTHER = {
 }
 
 
+def metadata(in_marker: bool, answer_correct: bool) -> dict[str, bool]:
+    """The metadata of a score by `ans` and `ans_strict`."""
+    return {"in_marker": in_marker, "answer_correct": answer_correct}
+
+
 def table(groups: dict[str, list[tuple[str, str]]]) -> list[object]:
     return [pytest.param(*pair, id=f"{name}: {pair}"[:80]) for name, pairs in groups.items() for pair in pairs]
 
 
 @pytest.mark.parametrize(("reference", "response"), table(SAME))
 def test_the_same_value_is_right_in_either_marker(reference: str, response: str) -> None:
-    whole = "Some steps: 1 + 2 = 3.\n\n"
-    scored = ans.score(f"So it is {{{{ans:{response}}}}}.", f"{whole}{{{{ans:{reference}}}}}")
-    assert scored == Score(1, "right", (response.strip(),), marked=True, stated=True)
+    steps = "Some steps: 1 + 2 = 3.\n\n"
+    score = ans.score(f"So it is {{{{ans:{response}}}}}.", f"{steps}{{{{ans:{reference}}}}}")
+    assert score == Score(1, "right", (response.strip(),), metadata(True, True))
     if ">" not in response + reference:
-        assert ans.score(f"<<ans: {response} >>", f"{whole}<<ans:{reference}>>").credit == 1
-    assert values.equal(reference, response)
+        assert ans.score(f"<<ans: {response} >>", f"{steps}<<ans:{reference}>>").value == 1
+    assert numeric.equal(reference, response)
 
 
-@pytest.mark.parametrize(("reference", "response"), table(OTHER))
+@pytest.mark.parametrize(("reference", "response"), table(DIFFERENT))
 def test_another_value_is_wrong_both_ways(reference: str, response: str) -> None:
-    for one, other in ((reference, response), (response, reference)):
-        scored = ans.score(f"{{{{ans:{other}}}}}", f"{{{{ans:{one}}}}}")
-        assert scored.credit == 0
-        assert scored.reason.startswith(("another value: ", "unit differs: "))
+    for right, wrong in ((reference, response), (response, reference)):
+        score = ans.score(f"{{{{ans:{wrong}}}}}", f"{{{{ans:{right}}}}}")
+        assert score.value == 0
+        assert score.explanation.startswith(("another value: ", "unit differs: "))
 
 
-# (text, contents of its real markers)
+# (text, contents of its markers without placeholders)
 MARKERS = [
     ("{{ans:5}}", ["5"]),
     ("<<ans:5>>", ["5"]),
@@ -629,14 +650,17 @@ MARKERS = [
     ("no marker", []),
     ("", []),
     *[
-        (f"{{{{ans:{hole}}}}} then {{{{ans:5}}}}", ["5"])
-        for hole in (
+        (f"{{{{ans:{placeholder}}}}} then {{{{ans:5}}}}", ["5"])
+        for placeholder in (
             *("", " ", "xxx", "XXX", "xx", "...", "…", "___", "_____", "?", "？？", "value", "Answer", "number"),
             *("your answer", "the final answer", "Final Answer", "result", "<value>", "[answer]", "<your answer here>"),
             *("numeric value", "insert answer here", "$xxx$", "**xxx**", r"\boxed{}", r"\ldots", "答案", "最终答案"),
         )
     ],
-    *[(f"{{{{ans:{real}}}}}", [real]) for real in (">", "<", "=", "+", "-", "x", "X", "n", "0", "no", "N/A", "$")],
+    *[
+        (f"{{{{ans:{content}}}}}", [content])
+        for content in (">", "<", "=", "+", "-", "x", "X", "n", "0", "no", "N/A", "$")
+    ],
     ("<think>{{ans:4}}</think>{{ans:5}}", ["5"]),
     ("<think>a</think>{{ans:4}}<think>{{ans:5}}</think>{{ans:6}}", ["4", "6"]),
     ("{{ans:4}}<think>{{ans:5}}", ["4"]),
@@ -649,10 +673,10 @@ MARKERS = [
 
 @pytest.mark.parametrize(("text", "contents"), MARKERS)
 def test_markers(text: str, contents: list[str]) -> None:
-    assert markers.find(text) == contents
+    assert markers.find_markers(text) == contents
 
 
-# (reference, response, credit, reason); of a reference with one value
+# (reference, response, value, explanation)
 RULE = [
     # the first marker counts
     ("{{ans:5}}", "{{ans:5}} or rather {{ans:6}}", 1, "right"),
@@ -661,7 +685,7 @@ RULE = [
     ("{{ans:5}}", "<think>Is it {{ans:6}}?</think>It is {{ans:5}}.", 1, "right"),
     ("{{ans:5}}", "<think>It is {{ans:5}}", 0, "no answer"),
     ("<think>{{ans:4}}</think>{{ans:5}}", "{{ans:5}}", 1, "right"),
-    # a marker with anything else in it is no reason to look at the text
+    # if the marker holds another value, the text is not considered
     ("{{ans:5}}", "{{ans:6}}, that is 5", 0, "another value: 6"),
     ("{{ans:5 cm}}", "{{ans:5 mm}}", 0, "unit differs: mm, not cm"),
     # GSM8K's references
@@ -669,7 +693,7 @@ RULE = [
     ("#### 6\n#### 1,080", "{{ans:1080}}", 1, "right"),
     ("#### Solution\nSteps.\n#### 72", "{{ans:72}}", 1, "right"),
     ("#### 6\n{{ans:72}}", "{{ans:72}}", 1, "right"),
-    # the last number of a text without a marker
+    # without a marker, the last number of the text counts
     ("{{ans:5}}", "The answer is 5.", 0.5, "no marker, but the last number is right"),
     ("{{ans:5}}", "5", 0.5, "no marker, but the last number is right"),
     ("{{ans:5}}", "The answer is 6.", 0, "no marker, and the last number is 6"),
@@ -698,17 +722,18 @@ RULE = [
 ]
 
 
-@pytest.mark.parametrize(("reference", "response", "credit", "reason"), RULE)
-def test_the_rule(reference: str, response: str, credit: float, reason: str) -> None:
-    scored = ans.score(response, reference)
-    assert (scored.credit, scored.reason) == (credit, reason)
+@pytest.mark.parametrize(("reference", "response", "value", "explanation"), RULE)
+def test_the_rule(reference: str, response: str, value: float, explanation: str) -> None:
+    score = ans.score(response, reference)
+    assert (score.value, score.explanation) == (value, explanation)
 
 
-def test_a_cut_response_earns_what_its_markers_earn_and_no_half() -> None:
-    assert ans.score("It is 5", "{{ans:5}}", cut=True) == Score(0, "cut at the token limit", marked=False, stated=False)
-    assert ans.score("It is {{ans:5}} because", "{{ans:5}}", cut=True).credit == 1
-    assert ans.score("{{ans:5}}", "{{ans:5}} {{ans:6}}", cut=True) == Score(
-        0, "cut at the token limit", ("5",), marked=False, stated=False
+def test_of_a_truncated_response_only_markers_count() -> None:
+    explanation = "truncated at the token limit"
+    assert ans.score("It is 5", "{{ans:5}}", truncated=True) == Score(0, explanation, (), metadata(False, False))
+    assert ans.score("It is {{ans:5}} because", "{{ans:5}}", truncated=True).value == 1
+    assert ans.score("{{ans:5}}", "{{ans:5}} {{ans:6}}", truncated=True) == Score(
+        0, explanation, ("5",), metadata(False, False)
     )
 
 
@@ -788,11 +813,11 @@ STATED = [
 
 @pytest.mark.parametrize(("text", "number"), STATED)
 def test_the_last_number_of_a_text(text: str, number: str | None) -> None:
-    assert values.last_number(text) == (None if number is None else Fraction(number))
+    assert numeric.last_number(text) == (None if number is None else Fraction(number))
 
 
 @pytest.mark.parametrize(
-    ("wanted", "given", "tolerance", "same"),
+    ("reference", "answer", "tolerance", "same"),
     [
         ("3.14", "3.14", 0, True),
         ("3.14", "3.141", 0, False),
@@ -808,30 +833,30 @@ def test_the_last_number_of_a_text(text: str, number: str | None) -> None:
     ],
 )
 def test_the_tolerance_is_relative_to_the_reference_and_exact(
-    wanted: str, given: str, tolerance: float, same: bool
+    reference: str, answer: str, tolerance: float, same: bool
 ) -> None:
-    assert values.equal(given, wanted, tolerance) == same
-    assert (ans.score(f"{{{{ans:{given}}}}}", f"{{{{ans:{wanted}}}}}", tolerance=tolerance).credit == 1) == same
+    assert numeric.equal(answer, reference, tolerance) == same
+    assert (ans.score(f"{{{{ans:{answer}}}}}", f"{{{{ans:{reference}}}}}", tolerance=tolerance).value == 1) == same
 
 
-def test_the_tolerance_holds_for_the_half_credit_too() -> None:
-    assert ans.score("so 101", "{{ans:100}}", tolerance=0.01).credit == 0.5
-    assert ans.score("so 102", "{{ans:100}}", tolerance=0.01).credit == 0
+def test_the_tolerance_applies_to_the_last_number_too() -> None:
+    assert ans.score("so 101", "{{ans:100}}", tolerance=0.01).value == 0.5
+    assert ans.score("so 102", "{{ans:100}}", tolerance=0.01).value == 0
 
 
 @pytest.mark.parametrize("text", ["1e400", "10^400", "-1e400"])
 def test_large_numbers_are_exact(text: str) -> None:
-    value = values.parse(text)
+    value = numeric.parse(text)
     assert value and abs(value.number) == 10**400
 
 
 @pytest.mark.parametrize(
     "text", ["9" * 5000, "1e99999", "10^99999", "1" + ",000" * 2000, "1/" + "9" * 5000, "一" * 5000]
 )
-def test_what_is_too_large_is_no_value(text: str) -> None:
-    assert values.parse(text) is None
-    assert values.equal(text, text)
-    assert not values.equal(text, "1")
+def test_a_number_that_is_too_large_is_compared_as_text(text: str) -> None:
+    assert numeric.parse(text) is None
+    assert numeric.equal(text, text)
+    assert not numeric.equal(text, "1")
 
 
 # References
@@ -848,9 +873,9 @@ REFERENCES = [
 ]
 
 
-@pytest.mark.parametrize(("reference", "wanted"), REFERENCES)
-def test_references(reference: str, wanted: list[str]) -> None:
-    assert markers.references(reference) == wanted
+@pytest.mark.parametrize(("reference", "answers"), REFERENCES)
+def test_references(reference: str, answers: list[str]) -> None:
+    assert markers.references(reference) == answers
     ans.check(reference)
 
 
@@ -871,16 +896,16 @@ def test_references(reference: str, wanted: list[str]) -> None:
     ],
 )
 def test_references_without_an_answer_are_refused(reference: str, reason: str) -> None:
-    for refuse in (markers.references, ans.check, ans_strict.check):
+    for check in (markers.references, ans.check, ans_strict.check):
         with pytest.raises(ValueError, match=reason):
-            refuse(reference)
+            check(reference)
 
 
-# The question, repeated
+# Echoes of the question
 
 QUESTION = "A box holds 12 eggs.\nTom has 25 boxes, like {{ans:7}} or {{ans:xxx}}. How many eggs are in 25 boxes?"
 ECHOES = [
-    # (response, reference, credit, reason)
+    # (response, reference, value, explanation)
     (QUESTION, "{{ans:25}}", 0, "only repeats the question"),
     (QUESTION, "{{ans:7}}", 0, "only repeats the question"),
     (QUESTION.replace("\n", "  "), "{{ans:25}}", 0, "only repeats the question"),
@@ -900,18 +925,18 @@ ECHOES = [
 ]
 
 
-@pytest.mark.parametrize(("response", "reference", "credit", "reason"), ECHOES)
-def test_what_repeats_the_question_earns_nothing(response: str, reference: str, credit: float, reason: str) -> None:
-    scored = ans.score(response, reference, question=QUESTION)
-    assert (scored.credit, scored.reason) == (credit, reason)
-    assert ans.done(response, reference, QUESTION) == (len(scored.read) == 1 and credit != 0.5)
+@pytest.mark.parametrize(("response", "reference", "value", "explanation"), ECHOES)
+def test_an_echo_of_the_question_is_ignored(response: str, reference: str, value: float, explanation: str) -> None:
+    score = ans.score(response, reference, question=QUESTION)
+    assert (score.value, score.explanation) == (value, explanation)
+    assert ans.done(response, reference, QUESTION) == (len(score.answer) == 1 and value != 0.5)
 
 
-OFFERED = "Is it <<ans:10>> or <<ans:11>>?"
+MULTIPLE_CHOICE = "Is it <<ans:10>> or <<ans:11>>?"
 
 
 @pytest.mark.parametrize(
-    ("response", "read"),
+    ("response", "answer"),
     [
         ("<<ans:10>>", "10"),
         ("<<ans:11>>", "11"),
@@ -921,19 +946,19 @@ OFFERED = "Is it <<ans:10>> or <<ans:11>>?"
         ("Is it <<ans:10>>", None),
         ("Is  it\n<<ans:10>> or <<ans:11>>", None),
         ("it <<ans:10>> or <<ans:11>>", "10"),
-        (OFFERED, None),
-        (OFFERED + " <<ans:10>>", "10"),
+        (MULTIPLE_CHOICE, None),
+        (MULTIPLE_CHOICE + " <<ans:10>>", "10"),
     ],
 )
-def test_an_answer_that_the_question_offers_may_be_given(response: str, read: str | None) -> None:
-    assert ans.score(response, "<<ans:10>>", question=OFFERED).credit == (read == "10")
-    assert ans.score(response, "<<ans:11>>", question=OFFERED).credit == (read == "11")
-    assert ans.done(response, "<<ans:10>>", OFFERED) == (read is not None)
+def test_a_marker_of_the_question_may_be_the_answer(response: str, answer: str | None) -> None:
+    assert ans.score(response, "<<ans:10>>", question=MULTIPLE_CHOICE).value == (answer == "10")
+    assert ans.score(response, "<<ans:11>>", question=MULTIPLE_CHOICE).value == (answer == "11")
+    assert ans.done(response, "<<ans:10>>", MULTIPLE_CHOICE) == (answer is not None)
 
 
-def test_a_longer_number_is_no_echo_of_a_shorter_one() -> None:
-    assert ans.score("What is 12 + 13? 25", "{{ans:25}}", question="What is 12 + 13?").credit == 0.5
-    assert ans.score("12 + 135", "{{ans:5}}", question="12 + 13").credit == 0
+def test_a_longer_number_is_not_an_echo_of_a_shorter_one() -> None:
+    assert ans.score("What is 12 + 13? 25", "{{ans:25}}", question="What is 12 + 13?").value == 0.5
+    assert ans.score("12 + 135", "{{ans:5}}", question="12 + 13").value == 0
 
 
 # Stopping
@@ -949,9 +974,9 @@ def test_generation_may_stop_when_the_last_marker_closes() -> None:
 
 @pytest.mark.parametrize("text", [text for text, contents in MARKERS if contents])
 def test_only_a_closing_character_completes_a_marker(text: str) -> None:
-    for one, other in pairwise(range(len(text) + 1)):
-        if ans.done(text[:other], "{{ans:5}}") and not ans.done(text[:one], "{{ans:5}}"):
-            assert text[one] in ans.CLOSERS
+    for before, after in pairwise(range(len(text) + 1)):
+        if ans.done(text[:after], "{{ans:5}}") and not ans.done(text[:before], "{{ans:5}}"):
+            assert text[before] in ans.CLOSERS
 
 
 # Properties
@@ -1003,14 +1028,15 @@ ANY_TEXT = st.text(max_size=80) | st.lists(
 
 
 def decimal(number: Fraction) -> str:
-    """`number`, which has a finite decimal form, in it."""
+    """The decimal form of `number`, which must be finite."""
     digits = next(d for d in range(20) if (number * 10**d).denominator == 1)
     whole = str(abs(int(number * 10**digits))).rjust(digits + 1, "0")
     text = f"{whole[: len(whole) - digits]}.{whole[len(whole) - digits :]}" if digits else whole
     return ("-" if number < 0 else "") + text
 
 
-def separated(text: str, separator: str) -> str:
+def group_digits(text: str, separator: str) -> str:
+    """A decimal with a separator between groups of three digits."""
     whole, point, rest = text.partition(".")
     sign, whole = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
     groups = []
@@ -1021,14 +1047,14 @@ def separated(text: str, separator: str) -> str:
 
 
 @st.composite
-def written(draw: st.DrawFn, number: Fraction) -> str:
-    """`number` in some of the ways in which people write it."""
+def notations(draw: st.DrawFn, number: Fraction) -> str:
+    """`number` in one of its usual notations."""
     plain = decimal(number)
     integer = number.denominator == 1
-    ways = [
+    forms = [
         plain,
-        separated(plain, ","),
-        separated(plain, "\u202f"),
+        group_digits(plain, ","),
+        group_digits(plain, "\u202f"),
         plain + ("" if integer else "0"),
         plain + (".00" if integer else "000"),
         decimal(number * 100) + draw(st.sampled_from(["%", " %", " percent", r"\%"])),
@@ -1041,8 +1067,8 @@ def written(draw: st.DrawFn, number: Fraction) -> str:
     ]
     if abs(number) > 1 and not integer:
         whole, rest = divmod(abs(number), 1)
-        ways.append(f"{'-' if number < 0 else ''}{whole} {rest.numerator}/{rest.denominator}")
-    text = draw(st.sampled_from(ways))
+        forms.append(f"{'-' if number < 0 else ''}{whole} {rest.numerator}/{rest.denominator}")
+    text = draw(st.sampled_from(forms))
     if draw(st.booleans()):
         text = "".join(chr(ord(char) + 0xFEE0) if char.isdigit() and char.isascii() else char for char in text)
     if draw(st.booleans()) and not text.startswith("\\"):
@@ -1051,9 +1077,9 @@ def written(draw: st.DrawFn, number: Fraction) -> str:
 
 
 @st.composite
-def dressed(draw: st.DrawFn, number: Fraction) -> str:
-    """The same, in a marker, with blanks, wrappers, a currency sign or a unit."""
-    text = draw(written(number))
+def marked_answers(draw: st.DrawFn, number: Fraction) -> str:
+    """`number` in a marker, with white space, wrappers, a currency sign or a unit."""
+    text = draw(notations(number))
     text = draw(
         st.sampled_from(["{}", "{}", "${}$", "**{}**", r"\boxed{{{}}}", "{}.", "$ {}", "{} apples", "{} 个"])
     ).format(text)
@@ -1065,60 +1091,63 @@ def dressed(draw: st.DrawFn, number: Fraction) -> str:
 
 
 @SETTINGS
-@given(NUMBERS.flatmap(lambda n: st.tuples(st.just(n), dressed(n))))
-def test_the_writing_of_a_number_changes_nothing(drawn: tuple[Fraction, str]) -> None:
+@given(NUMBERS.flatmap(lambda n: st.tuples(st.just(n), marked_answers(n))))
+def test_the_notation_of_a_number_does_not_matter(drawn: tuple[Fraction, str]) -> None:
     number, response = drawn
     for reference in (f"{{{{ans:{decimal(number)}}}}}", f"#### {decimal(number)}"):
-        assert ans.score(response, reference) == Score(
-            1, "right", tuple(markers.find(response)), marked=True, stated=True
-        )
-    assert ans.score(f"<<ans:{decimal(number)}>>", response).credit == 1
+        answer = tuple(markers.find_markers(response))
+        assert ans.score(response, reference) == Score(1, "right", answer, metadata(True, True))
+    assert ans.score(f"<<ans:{decimal(number)}>>", response).value == 1
 
 
 @SETTINGS
 @given(
     st.tuples(NUMBERS, NUMBERS).flatmap(
-        lambda two: st.tuples(st.just(two), dressed(two[0]), dressed(two[1]), written(two[1]))
+        lambda pair: st.tuples(st.just(pair), marked_answers(pair[0]), marked_answers(pair[1]), notations(pair[1]))
     )
 )
 def test_another_number_is_never_right(drawn: tuple[tuple[Fraction, Fraction], str, str, str]) -> None:
-    (one, other), reference, response, bare = drawn
-    assume(one != other)
-    assert ans.score(response, reference).credit == 0
-    assert ans.score(f"The answer is {bare}.", reference).credit == 0
-    assert ans.score(f"First {decimal(one)}, then {bare}.", reference).credit == 0
+    (right, wrong), reference, response, unmarked = drawn
+    assume(right != wrong)
+    assert ans.score(response, reference).value == 0
+    assert ans.score(f"The answer is {unmarked}.", reference).value == 0
+    assert ans.score(f"First {decimal(right)}, then {unmarked}.", reference).value == 0
 
 
 @SETTINGS
-@given(NUMBERS.flatmap(lambda n: st.tuples(st.just(n), written(n))))
-def test_the_last_number_is_read_as_it_is_written(drawn: tuple[Fraction, str]) -> None:
+@given(NUMBERS.flatmap(lambda n: st.tuples(st.just(n), notations(n))))
+def test_the_last_number_is_parsed_in_every_notation(drawn: tuple[Fraction, str]) -> None:
     number, text = drawn
-    assert values.last_number(f"First 17, then {text}.") == number
+    assert numeric.last_number(f"First 17, then {text}.") == number
 
 
 @SETTINGS
-@given(st.lists(ANY_TEXT | NUMBERS.map(decimal) | NUMBERS.flatmap(dressed), min_size=1, max_size=6), NUMBERS, st.data())
+@given(
+    st.lists(ANY_TEXT | NUMBERS.map(decimal) | NUMBERS.flatmap(marked_answers), min_size=1, max_size=6),
+    NUMBERS,
+    st.data(),
+)
 @example(["{{ans:5}}", " is the form, as said"], Fraction(5), None)
-def test_repeating_the_question_earns_nothing(pieces: list[str], number: Fraction, data: st.DataObject | None) -> None:
+def test_repeating_the_question_scores_zero(pieces: list[str], number: Fraction, data: st.DataObject | None) -> None:
     question = " ".join([*pieces, f"Tom has {decimal(number)} apples: {{{{ans:{decimal(number)}}}}}?"])
     assume("<think>" not in question)
-    numbers = [found for piece in pieces if (found := values.last_number(piece)) is not None] + [number]
+    numbers = [found for piece in pieces if (found := numeric.last_number(piece)) is not None] + [number]
     start = data.draw(st.integers(0, len(question) - 12)) if data else 0
-    first = markers._real(question[start:])[:1]
+    first = markers._non_placeholder(question[start:])[:1]
     if first and len(" ".join(question[start : start + first[0].start].split())) < 12:
-        start = 0  # a piece that begins with a marker may be an answer that the question offers
+        start = 0  # a marker of the question at the start of the response may be the answer
     end = data.draw(st.integers(start + 12, len(question))) if data else len(question)
     for response in (question, f"  {question}\n", question.replace(" ", "\n "), question * 2, question[start:end]):
         assume(len(" ".join(response.split())) >= 12)
         for value in numbers:
             reference = f"{{{{ans:{value}}}}}"
-            assert ans.score(response, reference, question=question).credit == 0
+            assert ans.score(response, reference, question=question).value == 0
             assert not ans.done(response, reference, question)
 
 
 @SETTINGS
 @given(
-    st.lists(ANY_TEXT | NUMBERS.flatmap(dressed), max_size=5).map("".join),
+    st.lists(ANY_TEXT | NUMBERS.flatmap(marked_answers), max_size=5).map("".join),
     st.text(max_size=20) | ANY_TEXT,
     st.sampled_from(["{{ans:5}}", "{{ans:25}} {{ans:1/2}}", "#### 5"]),
     st.sampled_from([0, 1, 2]),
@@ -1126,32 +1155,34 @@ def test_repeating_the_question_earns_nothing(pieces: list[str], number: Fractio
 )
 @example("{{ans:5}}", " is the form, as said", "{{ans:5}}", 1, False)
 @example("{{ans:5}}<thi", "nk></think>", "{{ans:5}}", 2, False)
-def test_stopping_when_done_changes_nothing(said: str, more: str, reference: str, asks: int, cut: bool) -> None:
-    question = ["", said + more, said][asks]
-    for end in range(len(said) + 1):
-        prefix = said[:end]
+def test_stopping_when_done_does_not_change_the_score(
+    response: str, more: str, reference: str, question_kind: int, truncated: bool
+) -> None:
+    question = ["", response + more, response][question_kind]
+    for end in range(len(response) + 1):
+        prefix = response[:end]
         if ans.done(prefix, reference, question):
-            wanted = ans.score(prefix, reference, question=question, cut=cut)
-            assert ans.score(said, reference, question=question) == wanted
-            assert ans.score(prefix + more, reference, question=question) == wanted
+            score = ans.score(prefix, reference, question=question, truncated=truncated)
+            assert ans.score(response, reference, question=question) == score
+            assert ans.score(prefix + more, reference, question=question) == score
             assert ans.done(prefix + more, reference, question)
             return
-    assert not ans.done(said, reference, question)
+    assert not ans.done(response, reference, question)
 
 
 @SETTINGS
 @given(ANY_TEXT, ANY_TEXT, ANY_TEXT, st.booleans())
-def test_no_text_makes_a_score_raise(said: str, asked: str, wanted: str, cut: bool) -> None:
-    for response in (said, f"{{{{ans:{said}}}}}", f"<<ans:{wanted}>>"):
-        for reference in ("{{ans:5}}", "{{ans:x+1}}", f"{{{{ans:5}}}} {{{{ans:{wanted}}}}}"):
+def test_no_text_makes_a_scorer_raise(text: str, question: str, content: str, truncated: bool) -> None:
+    for response in (text, f"{{{{ans:{text}}}}}", f"<<ans:{content}>>"):
+        for reference in ("{{ans:5}}", "{{ans:x+1}}", f"{{{{ans:5}}}} {{{{ans:{content}}}}}"):
             try:
                 markers.references(reference)
             except ValueError:
                 continue
             for scorer in (ans, ans_strict, course_base, course_tuned):
-                scored = scorer.score(response, reference, question=asked, cut=cut)
-                assert scored.credit in (0, 0.5, 1)
-                assert scored.reason
+                score = scorer.score(response, reference, question=question, truncated=truncated)
+                assert score.value in (0, 0.5, 1)
+                assert score.explanation
 
 
 @pytest.mark.parametrize(
@@ -1177,24 +1208,24 @@ def test_no_text_makes_a_score_raise(said: str, asked: str, wanted: str, cut: bo
     ids=range(20),
 )
 def test_long_texts_do_not_hang(text: str) -> None:
-    assert ans.score(text, "{{ans:5}}", question="How many?" * 100).credit in (0, 0.5)
+    assert ans.score(text, "{{ans:5}}", question="How many?" * 100).value in (0, 0.5)
 
 
 @pytest.mark.parametrize(
     "text", ["1," * 95 + "1", "1/" * 95 + "2", "1 a " * 45 + "1", "1x" * 95 + "1", "三 " * 95 + "a"]
 )
 def test_long_lists_do_not_hang(text: str) -> None:
-    assert not values.equal(text, "5 ft 2 in")
-    assert not values.equal(f"36π {text}", "36π cm")
+    assert not numeric.equal(text, "5 ft 2 in")
+    assert not numeric.equal(f"36π {text}", "36π cm")
 
 
-# math-verify's process
+# The process of math-verify
 
 
-def test_a_formula_that_takes_too_long_is_not_equal_and_does_not_harm_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_formula_that_times_out_is_not_equal_and_does_not_affect_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     assert symbolic.equal("x+1", "1+x")
     first = symbolic._process._child
-    monkeypatch.setattr(symbolic, "DEADLINE", 0.5)
+    monkeypatch.setattr(symbolic, "TIMEOUT_S", 0.5)
     assert not symbolic.equal("9^{9^{9^{9}}}", "1")
     assert first and first.poll() is not None
     monkeypatch.undo()
@@ -1204,8 +1235,8 @@ def test_a_formula_that_takes_too_long_is_not_equal_and_does_not_harm_the_next(m
 
 def test_formulas_are_compared_from_any_thread() -> None:
     with ThreadPoolExecutor(8) as pool:
-        said = list(pool.map(lambda n: symbolic.equal(f"x+{n % 3}", "1+x"), range(24)))
-    assert said == [n % 3 == 1 for n in range(24)]
+        verdicts = list(pool.map(lambda n: symbolic.equal(f"x+{n % 3}", "1+x"), range(24)))
+    assert verdicts == [n % 3 == 1 for n in range(24)]
 
 
 @pytest.mark.parametrize(
@@ -1227,10 +1258,10 @@ def test_formulas_are_compared_from_any_thread() -> None:
         *["2024-05-06", "10:30", r"\text{x}", r"\input{x}", "$x$", "1, 2", "x" + "+x" * 200, "5^(2", ""],
     ],
 )
-def test_what_is_no_formula_as_a_whole_is_not_read(text: str) -> None:
-    assert symbolic.formula(text) is None or not symbolic.equal(text, "5")
+def test_text_that_is_not_a_formula_as_a_whole_is_refused(text: str) -> None:
+    assert symbolic.to_latex(text) is None or not symbolic.equal(text, "5")
     if text not in ("(5", ""):
-        assert symbolic.formula(text) is None
+        assert symbolic.to_latex(text) is None
 
 
 def test_without_math_verify_formulas_are_compared_as_text(
@@ -1246,78 +1277,78 @@ def test_without_math_verify_formulas_are_compared_as_text(
     assert [record.getMessage() for record in caplog.records] == [
         "formulas are compared as text only: math-verify: ImportError: no antlr"
     ]
-    assert values.equal("x+1", "x+1")
+    assert numeric.equal("x+1", "x+1")
 
 
 def test_the_process_ends_with_its_parent_and_the_parent_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from swiftkit import symbolic, values; print(values.equal('x+1', '1+x'));"
+        "import sys; from swiftkit.scoring import numeric, symbolic; print(numeric.equal('x+1', '1+x'));"
         "print(symbolic._process._child.pid); print(sorted({'sympy', 'math_verify'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    same, pid, heavy = done.stdout.splitlines()
-    assert (same, heavy, done.stderr) == ("True", "[]", "")
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    same, pid, heavy = process.stdout.splitlines()
+    assert (same, heavy, process.stderr) == ("True", "[]", "")
     assert not psutil.pid_exists(int(pid))
 
 
 # The other scorers, and real data
 
 
-def test_strict_is_the_same_rule_without_the_half() -> None:
+def test_strict_is_the_same_rule_without_partial_scores() -> None:
     assert ans_strict.score("It is 5.", "{{ans:5}}") == Score(
-        0, "no marker, but the last number is right", ("5",), marked=False, stated=True
+        0, "no marker, but the last number is right", ("5",), metadata(False, True)
     )
-    assert ans_strict.score("{{ans:5}}", "{{ans:5}}").credit == 1
+    assert ans_strict.score("{{ans:5}}", "{{ans:5}}").value == 1
     assert ans_strict.score("{{ans:6}}", "{{ans:5}}") == ans.score("{{ans:6}}", "{{ans:5}}")
     assert ans_strict.done("{{ans:6}}", "{{ans:5}}")
 
 
-def test_the_courses_two_rules_are_those_of_the_notebook() -> None:
-    cases = json.loads(shared("data/course_cases.json").read_text(encoding="utf-8"))
-    table = cases["cases"] + cases["extra"]
-    assert len(table) == 26
-    for case in table:
+def test_the_two_rules_of_the_course_are_those_of_its_notebook() -> None:
+    content = json.loads(shared("data/course_cases.json").read_text(encoding="utf-8"))
+    cases = content["cases"] + content["extra"]
+    assert len(cases) == 26
+    for case in cases:
         for scorer, name in ((course_base, "baseline"), (course_tuned, "tuned")):
-            scored = scorer.score(case["response"], case["reference"])
-            assert scored.credit == case[name], case["name"]
-            assert scored.read in ((), (case["slice"],), (case["value"],))
-    for mark in cases["marks"]:
+            score = scorer.score(case["response"], case["reference"])
+            assert score.value == case[name], case["name"]
+            assert score.answer in ((), (case["slice"],), (case["value"],))
+    for exam in content["marks"]:
         for scorer, name in ((course_base, "baseline"), (course_tuned, "tuned")):
-            total = sum(scorer.score(response, mark["reference"]).credit for response in mark["responses"])
-            assert total == mark[f"{name}_score"]
+            total = sum(scorer.score(response, exam["reference"]).value for response in exam["responses"])
+            assert total == exam[f"{name}_score"]
 
 
 def test_every_scorer_is_found_by_its_name() -> None:
     assert {"ans", "ans_strict", "course_base", "course_tuned"} <= set(plugins.names("scorers"))
     for name in plugins.names("scorers"):
-        scored = plugins.get("scorers", name)("{{ans:5}}", "{{ans:5}}", question="", cut=False, tolerance=0)
-        assert isinstance(scored, Score)
-        assert scored.credit == 1
+        score = plugins.get("scorers", name)("{{ans:5}}", "{{ans:5}}", question="", truncated=False, tolerance=0)
+        assert isinstance(score, Score)
+        assert score.value == 1
 
 
-def test_every_reference_of_the_course_is_right_as_its_own_response() -> None:
-    unread = []
+def test_every_reference_of_the_course_is_right_as_a_response() -> None:
+    not_numeric = []
     for line in shared("data/acp_train_1k.jsonl").read_text(encoding="utf-8").splitlines():
-        *_, asked, answered = json.loads(line)["messages"]
-        text = answered["content"]
-        assert ans.score(text, text, question=asked["content"]).credit == 1, text
-        unread += [content for content in markers.references(text) if values.parse(content) is None]
-    assert unread == ["304π"]
+        *_, question, reference = json.loads(line)["messages"]
+        text = reference["content"]
+        assert ans.score(text, text, question=question["content"]).value == 1, text
+        not_numeric += [content for content in markers.references(text) if numeric.parse(content) is None]
+    assert not_numeric == ["304π"]
 
 
 def test_every_reference_of_gsm8k_is_a_number() -> None:
     for line in shared("data/gsm8k_train_4000.jsonl").read_text(encoding="utf-8").splitlines():
         text = json.loads(line)["answer"]
-        (wanted,) = markers.references(text)
-        value = values.parse(wanted)
+        (answer,) = markers.references(text)
+        value = numeric.parse(answer)
         assert value and value.unit == ""
-        assert ans.score(f"So {{{{ans:{wanted}}}}}.", text).credit == 1
-        assert ans.score(f"{{{{ans:{value.number + 1}}}}}", text).credit == 0
-        assert ans.score(text, text).credit == 0.5  # its calculations <<2*3=6>> are no markers
+        assert ans.score(f"So {{{{ans:{answer}}}}}.", text).value == 1
+        assert ans.score(f"{{{{ans:{value.number + 1}}}}}", text).value == 0
+        assert ans.score(text, text).value == 0.5  # its calculations <<2*3=6>> are not markers
 
 
 @pytest.mark.parametrize(
-    ("response", "marked", "stated"),
+    ("response", "in_marker", "answer_correct"),
     [
         ("{{ans:5}}", True, True),
         ("{{ans:6}} or 5", True, False),
@@ -1326,8 +1357,90 @@ def test_every_reference_of_gsm8k_is_a_number() -> None:
         ("", False, False),
     ],
 )
-def test_format_and_matter_are_told_apart(response: str, marked: bool, stated: bool) -> None:
+def test_metadata_separates_format_from_correctness(response: str, in_marker: bool, answer_correct: bool) -> None:
     for scorer in (ans, ans_strict):
-        scored = scorer.score(response, "<<ans:5>>")
-        assert (scored.marked, scored.stated) == (marked, stated)
-    assert course_base.score(response, "{{ans:5}}").marked is None
+        assert scorer.score(response, "<<ans:5>>").metadata == metadata(in_marker, answer_correct)
+    assert "in_marker" not in course_base.score(response, "{{ans:5}}").metadata
+    assert "answer_correct" not in course_base.score(response, "{{ans:5}}").metadata
+
+
+# The protocol of a scorer
+
+
+def test_the_counts_of_each_scorer_are_declared() -> None:
+    assert ans.COUNTS == ans_strict.COUNTS == COUNT_NAMES
+    assert (course_base.COUNTS, course_tuned.COUNTS) == (("right",), ("right", "partial"))
+    assert [name for name in ("ans", "ans_strict", "course_base", "course_tuned") if reads_markers(name)] == [
+        "ans",
+        "ans_strict",
+    ]
+
+
+def test_a_score_becomes_plain_json() -> None:
+    content = asdict(ans.score("It is 5.", "{{ans:5}}"))
+    assert json.loads(json.dumps(content)) == {
+        "value": 0.5,
+        "explanation": "no marker, but the last number is right",
+        "answer": ["5"],
+        "metadata": {"in_marker": False, "answer_correct": True},
+    }
+    assert swiftkit.scorers.Score is Score
+
+
+@pytest.mark.parametrize("name", ["ans", "ans_strict", "course_base", "course_tuned"])
+def test_every_scorer_passes_its_check(name: str) -> None:
+    check_plugin(name)
+
+
+def register(monkeypatch: pytest.MonkeyPatch, score: Any, **attributes: Any) -> None:
+    """Make `custom` the name of a scorer with these attributes."""
+    scorer = SimpleNamespace(__name__="custom", score=score, **attributes)
+    module = plugins.module
+    monkeypatch.setattr(plugins, "module", lambda kind, name: scorer if name == "custom" else module(kind, name))
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 0.7, 1 / 3, 1, 1.0])
+def test_a_scorer_may_give_any_value_from_0_to_1(value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    register(monkeypatch, lambda *_, **__: Score(value, "similar"), EXAMPLES=[("a", "b", value)])
+    check_plugin("custom")
+    assert not reads_markers("custom")
+
+
+def test_a_scorer_may_declare_counts_of_its_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = ("right", "partial", "in_marker")
+    score = Score(1, "right", metadata={"in_marker": True})
+    register(monkeypatch, lambda *_, **__: score, EXAMPLES=[("a", "b", 1)], COUNTS=counts)
+    check_plugin("custom")
+    assert reads_markers("custom")
+
+
+@pytest.mark.parametrize(
+    ("result", "attributes", "message"),
+    [
+        (Score(1, "right"), {"EXAMPLES": None}, "EXAMPLES is not a list of"),
+        (Score(1, "right"), {"EXAMPLES": []}, "EXAMPLES is not a list of"),
+        (Score(1, "right"), {"EXAMPLES": [("a", "b")]}, "EXAMPLES is not a list of"),
+        (Score(1, "right"), {"EXAMPLES": [("a", 7, 1)]}, "EXAMPLES is not a list of"),
+        (Score(0, "wrong"), {}, "earns 0, and EXAMPLES says 1"),
+        *[(Score(value, "?"), {}, "not a Score with a value in") for value in (-0.1, 1.1, nan, inf, None, "1")],
+        (Score(1, ""), {}, "and an explanation"),
+        (1, {}, "not a Score"),
+        (None, {}, "not a Score"),
+        (Score(1, "right", metadata=None), {}, "whose metadata is not a dict"),  # type: ignore[arg-type]
+        (Score(1, "right"), {"COUNTS": ("right", "wrong")}, "COUNTS is .* not a tuple of names out of right, partial"),
+        (Score(1, "right"), {"COUNTS": "right"}, "COUNTS is 'right'"),
+        (Score(1, "right"), {"COUNTS": ("in_marker",)}, "has no `in_marker` in its metadata"),
+        (ZeroDivisionError("by 0"), {}, "makes it raise ZeroDivisionError: by 0"),
+    ],
+)
+def test_the_check_names_the_rule_that_a_scorer_breaks(
+    result: Any, attributes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def score(response: str, reference: str, *, question: str, truncated: bool, tolerance: float) -> Any:
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    register(monkeypatch, score, **{"EXAMPLES": [("a", "b", 1)], **attributes})
+    with pytest.raises(SwiftkitError, match=message):
+        check_plugin("custom")

@@ -1,1 +1,1 @@
-"""What runs in processes of its own, because it imports torch: training and downloads."""
+"""Entry points of child processes, which import the heavy libraries."""

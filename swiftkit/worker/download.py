@@ -10,24 +10,27 @@ from typing import Any
 
 
 def model(hub: str, hub_id: str, folder: str | None = None) -> str:
-    """Download a model's safetensors, configs and tokenizer; pickles and code stay where they are.
+    """Download a model's safetensors, configs and tokenizer, without pickles and code.
 
-    `folder` is where to; None means the cache of the hub's client.
+    Args:
+        hub: `modelscope` or `huggingface`.
+        hub_id: the model.
+        folder: target; None: the cache of the hub's client.
     """
-    unwanted = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.gguf", "*.py"]
-    unwanted += ["original/*", "consolidated*"]  # second copies of the weights
+    excluded = ["*.bin", "*.pt", "*.pth", "*.ckpt", "*.h5", "*.msgpack", "*.onnx", "*.gguf", "*.py"]
+    excluded += ["original/*", "consolidated*"]  # second copies of the weights
     if hub == "modelscope":
         from modelscope import snapshot_download
 
-        return str(snapshot_download(hub_id, local_dir=folder, ignore_patterns=unwanted))
+        return str(snapshot_download(hub_id, local_dir=folder, ignore_patterns=excluded))
     from huggingface_hub import snapshot_download as from_huggingface
 
-    return str(from_huggingface(hub_id, local_dir=folder, ignore_patterns=unwanted))
+    return str(from_huggingface(hub_id, local_dir=folder, ignore_patterns=excluded))
 
 
-def dataset(hub: str, asked: str, file: str) -> str:
+def dataset(hub: str, name: str, file: str) -> str:
     """Download `org/name[:subset[:split]]` and write its rows to `file`, one JSON object a line."""
-    hub_id, _, rest = asked.partition(":")
+    hub_id, _, rest = name.partition(":")
     subset, _, split = rest.partition(":")
     if hub == "modelscope":
         from modelscope import MsDataset
@@ -48,8 +51,8 @@ def dataset(hub: str, asked: str, file: str) -> str:
 
 
 if __name__ == "__main__":
-    kind, *words = sys.argv[1:]
+    kind, *arguments = sys.argv[1:]
     try:
-        print(json.dumps(model(*words) if kind == "model" else dataset(*words)))
-    except Exception as error:  # each client has errors of its own, for the same few reasons
+        print(json.dumps(model(*arguments) if kind == "model" else dataset(*arguments)))
+    except Exception as error:  # each client has its own errors, for the same few reasons
         sys.exit(f"{type(error).__name__}: {error}")

@@ -1,7 +1,7 @@
 """`python -m swiftkit.worker.exam JOB.json`: answer an exam's questions and score them, by evalscope.
 
-evalscope gets a benchmark of ours (the questions and the scorer) and a provider of ours (the model). Its own mark is
-not used: it leaves failed samples out of the denominator. The parent makes the mark, from scores.jsonl.
+evalscope gets a benchmark of ours (questions and scorer) and a model of ours (the engine). Its own score is not used:
+it leaves failed samples out of the denominator. The parent computes the score, from scores.jsonl.
 """
 
 from __future__ import annotations
@@ -26,155 +26,45 @@ from evalscope.api.registry import create_evaluator, get_benchmark, register_ben
 from evalscope.config import TaskConfig
 from evalscope.utils.io_utils import OutputsStructure
 
-from swiftkit import events, exams, plugins, runs, tokenization
-from swiftkit.exams import ERROR, LIMIT, MARKER, STOP, Answer, Job, Question, Scored
-from swiftkit.worker.job import orphaned
+from swiftkit import files
+from swiftkit.exams import job as jobs
+from swiftkit.exams.session import ExamSession
+from swiftkit.system import events
+from swiftkit.system.events import Event, Failed, Finished, Interrupted, Started
 
-NAME, METRIC = "swiftkit", "partial_credit"  # the metric's name has to be one that evalscope's catalogue knows
-
-
-class Asked:
-    """The questions with the answers so far, the scorer, and whether somebody has asked to stop."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        self.questions = {question.number: question for question in job.files.asked()}
-        # Those that failed are tried again.
-        self.answers = {n: answer for n, answer in job.files.answered().items() if answer.end != ERROR}
-        self.scorer = plugins.module("scorers", job.scorer)
-        self.scores: dict[int, Scored] = {}
-        self.bug: str | None = None
-        self.stopped = False
-
-    def leave(self) -> bool:
-        """Whether to stop: a signal came, or nobody watches any more."""
-        return self.stopped or orphaned(self.job.parent)
-
-    def done(self, question: Question, response: str) -> bool:
-        """Whether the scorer needs no more of a response; what it raises is kept in `bug`, and ends the work."""
-        try:
-            done: bool = hasattr(self.scorer, "done") and self.scorer.done(response, question.reference, question.asked)
-            return done
-        except Exception:
-            self._blame(question)
-            self.stopped = True
-            return False
-
-    def _blame(self, question: Question) -> None:
-        self.bug = self.bug or f"scorer `{self.job.scorer}`, {question.source}:\n{traceback.format_exc()}"
-
-    def score(self, number: int) -> Scored:
-        """Score an answer; what could not be answered earns nothing, and stays in the denominator.
-
-        Raises:
-            Exception: whatever the scorer raises; the first one is kept in `bug`.
-        """
-        question, answer = self.questions[number], self.answers[number]
-        if answer.end == ERROR:
-            scored = Scored(number, 0.0, f"no answer: {answer.error}")
-        else:
-            try:
-                given = self.scorer.score(
-                    answer.response,
-                    question.reference,
-                    question=question.asked,
-                    cut=answer.end == LIMIT,
-                    tolerance=self.job.tolerance,
-                )
-                marked, stated = (getattr(given, name, None) for name in ("marked", "stated"))
-                scored = Scored(number, float(given.credit), given.reason, tuple(given.read), marked, stated)
-            except Exception:
-                self._blame(question)
-                raise
-        self.scores[number] = scored
-        return scored
+NAME, METRIC = "swiftkit", "partial_credit"  # the metric's name must be one of evalscope's catalog
 
 
-class Provider(ModelAPI):  # type: ignore[misc]
-    """evalscope's model: at the first question that has no answer yet, it answers all such in length-sorted batches."""
+class SessionModel(ModelAPI):  # type: ignore[misc]
+    """evalscope's model: at the first question without an answer, the engine answers all of them."""
 
-    def __init__(self, asked: Asked) -> None:
-        super().__init__(model_name=str(asked.job.adapter or asked.job.model))
-        self.asked = asked
+    def __init__(self, session: ExamSession) -> None:
+        super().__init__(model_name=str(session.job.adapter or session.job.model))
+        self.session = session
 
     def generate(self, input: Any, tools: Any, tool_choice: Any, config: Any) -> ModelOutput:
         """The answer to the question whose number the last message carries."""
         number = int(input[-1].id)
-        if number not in self.asked.answers:  # evalscope asks one question at a time (eval_batch_size)
-            self._answer()
-        if number not in self.asked.answers:
-            raise InterruptedError("asked to stop")
-        return ModelOutput.from_content(self.model_name, self.asked.answers[number].response)
-
-    def _answer(self) -> None:
-        from swiftkit.worker import generation  # only now, since a finished exam needs no torch
-
-        asked, job = self.asked, self.asked.job
-        events.append(job.files.events, "phase", name="imports")
-        model = generation.load(job.model, job.adapter, job.dtype, trust_remote_code=job.trust_remote_code)
-        events.append(job.files.events, "phase", name="model")
-        tokenizer = tokenization.read(job.tokenizer)
-        stops = set(job.stops)
-        # Only a token with one of these characters can end an answer; only then is the text looked at.
-        closers = set(getattr(asked.scorer, "CLOSERS", "")) | set((job.stop_text or "")[-1:])
-        closing = {number for token, number in tokenizer.get_vocab().items() if closers & set(token)}
-
-        def ends(row: generation.Row) -> str:
-            if row.ids[-1] in stops:
-                return STOP
-            if row.ids[-1] not in closing:
-                return ""
-            text = opened(tokenizer, asked.questions[row.number].ids) + tokenizer.decode(row.ids)
-            if job.stop_text and text.rstrip().endswith(job.stop_text):
-                return STOP
-            return MARKER if asked.done(asked.questions[row.number], text) else ""
-
-        # Written anew, so that a line which a crash has cut off does not swallow the next one.
-        runs.write(job.files.answers, exams.lines(list(asked.answers.values())))
-        with job.files.answers.open("a", encoding="utf-8") as stream:
-
-            def keep(answer: Answer) -> None:
-                asked.answers[answer.number] = answer
-                stream.write(exams.lines([answer]))
-                stream.flush()
-                events.append(job.files.events, "answered", done=len(asked.answers), tokens=answer.tokens)
-
-            def finished(row: generation.Row) -> None:
-                ids = row.ids[:-1] if row.ids[-1] in stops else row.ids
-                text = opened(tokenizer, asked.questions[row.number].ids) + tokenizer.decode(ids)
-                if job.stop_text and row.end == STOP:
-                    text = text.rstrip().removesuffix(job.stop_text)
-                keep(Answer(row.number, text, len(row.ids), row.end))
-
-            waiting = [
-                generation.Prompt(number, question.ids)
-                for number, question in asked.questions.items()
-                if number not in asked.answers
-            ]
-            answerer = generation.Answerer(model, job.limit, job.rows, ends, asked.leave)
-            for number, error in answerer.answer(waiting, finished):
-                keep(Answer(number, "", 0, ERROR, f"{type(error).__name__}: {error}"))
+        if number not in self.session.answers:  # evalscope asks one question at a time (eval_batch_size)
+            self.session.answer_all()
+        if number not in self.session.answers:
+            raise InterruptedError("interrupted")
+        return ModelOutput.from_content(self.model_name, self.session.answers[number].response)
 
 
-def opened(tokenizer: Any, prompt: list[int]) -> str:
-    """The beginning of a thinking block, where the prompt ends with one: it belongs to what the model says."""
-    end = tokenizer.decode(prompt[-4:], skip_special_tokens=False).rstrip()
-    return "<think>\n" if end.endswith("<think>") else ""
-
-
-def benchmark(asked: Asked) -> None:
-    """Register our benchmark with evalscope."""
+def register(session: ExamSession) -> None:
+    """Register the benchmark with evalscope."""
 
     class Exam(DefaultDataAdapter):  # type: ignore[misc]
-        def load_from_disk(self, **given: Any) -> Any:
+        def load_from_disk(self, **kwargs: Any) -> Any:
             return super().load_from_disk(use_local_loader=True)
 
-        def load_from_remote(self, **given: Any) -> Any:
+        def load_from_remote(self, **kwargs: Any) -> Any:
             raise FileNotFoundError(self.dataset_id)  # it would ask a hub for it
 
         def record_to_sample(self, record: dict[str, Any]) -> Sample:
             *history, last = record["messages"]
-            # The number goes with the message, since nothing else of a sample reaches a provider.
+            # The number is part of the message, since nothing else of a sample reaches a model.
             turns = [*history, {**last, "id": str(record["number"])}]
             metadata = {"number": record["number"], "source": record["source"]}
             return Sample(
@@ -184,52 +74,52 @@ def benchmark(asked: Asked) -> None:
         def match_score(
             self, original_prediction: str, filtered_prediction: str, reference: str, task_state: Any
         ) -> Score:
-            scored = asked.score(task_state.metadata["number"])
+            score = session.score(task_state.metadata["number"]).score
             return Score(
-                value={METRIC: scored.credit},
+                value={METRIC: score.value},
                 main_score_name=METRIC,
                 prediction=original_prediction,
-                extracted_prediction=", ".join(scored.read),
-                explanation=scored.reason,
+                extracted_prediction=", ".join(score.answer),
+                explanation=score.explanation,
             )
 
     meta = BenchmarkMeta(
         name=NAME,
         pretty_name="swiftkit exam",
         description="Questions of a swiftkit exam.",
-        dataset_id=str(asked.job.files.questions),
+        dataset_id=str(session.job.files.questions),
         subset_list=["default"],
         eval_split="test",
         few_shot_mode="disabled",
         prompt_template="{question}",
         metric_list=[METRIC],
         evaluation_version="v1.0",
-        extra_params={"key": asked.job.key},
+        extra_params={"key": session.job.scores_key},
     )
     register_benchmark(meta)(Exam)
 
 
-def examine(asked: Asked) -> dict[str, Any]:
-    """Answer and score all questions; returns what evalscope makes of it: its version, score and count."""
+def examine(session: ExamSession) -> dict[str, Any]:
+    """Answer and score all questions; returns what evalscope reports: its version, score and number of questions."""
     import evalscope
 
-    work = asked.job.folder / ".evalscope"
+    work = session.job.folder / ".evalscope"
     shutil.rmtree(work, ignore_errors=True)
-    benchmark(asked)
+    register(session)
     config = TaskConfig(
-        model=Provider(asked),
+        model=SessionModel(session),
         model_id="model",
         eval_type="custom",
         datasets=[NAME],
-        generation_config={"max_tokens": asked.job.limit, "do_sample": False},
+        generation_config={"max_tokens": session.job.max_new_tokens, "do_sample": False},
         eval_batch_size=1,
         work_dir=str(work),
         no_timestamp=True,
         ignore_errors=False,
     )
-    # What the imports left behind stays for good; frozen, it is not walked by every collection of garbage.
+    # Imports leave permanent objects; frozen, they are not traversed by every garbage collection.
     gc.freeze()
-    # The evaluator by itself: `run_task` would go on to draw charts of its own score, by scripts from another machine.
+    # The evaluator alone: `run_task` would go on to draw charts of its own score, with scripts from another machine.
     evaluator = create_evaluator(
         benchmark=get_benchmark(NAME, config),
         model=LazyModel(task_config=config),
@@ -242,38 +132,45 @@ def examine(asked: Asked) -> dict[str, Any]:
 
 
 def main(path: str) -> int:
-    """Work as `path` says; 0 when all is answered and scored, else 1."""
-    job = exams.load(Path(path))
-    asked = Asked(job)
+    """Work as the job file says; 0 if everything is answered and scored, else 1."""
+    job = jobs.load(Path(path))
+    session = ExamSession(job)
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        asked.stopped = True
+    def request_stop(number: int, frame: FrameType | None) -> None:
+        session.stop_requested = True
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    known = len(asked.answers)
-    events.append(job.files.events, "started", pid=os.getpid(), total=len(asked.questions), known=known)
+        signal.signal(number, request_stop)
+    num_known = len(session.answers)
+    events.append(job.files.events, Started(pid=os.getpid(), total=len(session.questions), num_done=num_known))
+    end = _work(session, num_known)
+    events.append(job.files.events, end)
+    return 0 if isinstance(end, Finished) else 1
+
+
+def _work(session: ExamSession, num_known: int) -> Event:
+    """Examine, write the files, and say how it ended."""
+    exam_files = session.job.files
     try:
-        theirs = examine(asked)
-        if asked.bug:
+        reported = examine(session)
+        if session.bug:
             raise RuntimeError("the scorer raised")
-        runs.write(job.files.answers, exams.lines([asked.answers[number] for number in sorted(asked.answers)]))
-        runs.write(job.files.scores, exams.lines([asked.scores[number] for number in sorted(asked.questions)]))
+        answers = [session.answers[number] for number in sorted(session.answers)]
+        files.write(exam_files.answers, files.to_jsonl(answers))
+        scores = [session.scores[number].to_json() for number in sorted(session.questions)]
+        files.write(exam_files.scores, files.to_jsonl(scores))
     except Exception as error:
         traceback.print_exc()
-        if asked.bug:
-            events.append(job.files.events, "failed", error=asked.bug, bug=True)
-        elif asked.stopped:
-            events.append(job.files.events, "interrupted", done=len(asked.answers))
-        else:
-            events.append(job.files.events, "failed", error=f"{type(error).__name__}: {error}", bug=False)
-        return 1
-    events.append(job.files.events, "finished", known=known, evalscope=theirs)
-    return 0
+        if session.bug:
+            return Failed(error=session.bug, is_bug=True)
+        if session.stop_requested:
+            return Interrupted()
+        return Failed(error=f"{type(error).__name__}: {error}")
+    return Finished(details={"num_known": num_known, "evalscope": reported})
 
 
 if __name__ == "__main__":
     code = main(sys.argv[1])
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # everything is written; taking torch apart would only take time
+    os._exit(code)  # everything is written; taking torch apart would only cost time

@@ -1,0 +1,1 @@
+"""The command line: parse, run a command, print its result, turn errors into messages and exit codes."""

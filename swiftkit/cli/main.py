@@ -1,0 +1,113 @@
+"""The command line's entry point: find the command, read its options, run it, turn errors into exit codes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import traceback
+from importlib import import_module
+from types import ModuleType
+
+from swiftkit import __version__, assets
+from swiftkit.cli import help, parser
+from swiftkit.config import resolve
+from swiftkit.config.fields import Config
+from swiftkit.errors import BUG, INTERRUPTED, Problems, SwiftkitError, nearest
+from swiftkit.system import console, session
+from swiftkit.system.session import Session
+
+# Name to one line of help; `swiftkit/cli/commands/<name>.py` is imported when the command is called.
+COMMANDS = {
+    "sft": "fine-tune a model on your own data",
+    "exam": "ask a model questions with known answers, and score it",
+    "export": "ship what was trained: merge the adapter into its base model",
+    "data": "check a dataset, show its rows as a model reads them",
+    "models": "list known models and datasets, show one, check its tokens",
+    "runs": "list the runs, show one",
+    "plugins": "list what other packages and your own folders add, check it",
+    "demo": "the whole loop with a small real model, without download",
+}
+ALIASES = {"eval": "exam"}
+BUG_REPORT = (
+    "this is a bug in swiftkit. Please report it with the traceback above and the output of `swiftkit --version`."
+)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code (see `swiftkit.errors`)."""
+    words = sys.argv[1:] if argv is None else argv
+    token = session.current.set(Session(shlex.join(["swiftkit", *words]), handles_signals=True))
+    try:
+        console.configure()
+        with assets.search_path():
+            return _dispatch(words)
+    except SwiftkitError as error:
+        console.print_problems(error.problems)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `swiftkit models | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except Exception:
+        traceback.print_exc()
+        print(BUG_REPORT, file=sys.stderr)
+        return BUG
+    finally:
+        session.current.reset(token)
+
+
+def load_command(name: str) -> ModuleType:
+    """The module of a command: `CONFIG`, `EPILOG`, `run(config, problems) -> exit code`."""
+    return import_module(f"swiftkit.cli.commands.{name}")
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version", "version"):
+        print(f"swiftkit {__version__} (Python {sys.version.split()[0]})")
+        return 0
+    name, *rest = words
+    name = ALIASES.get(name, name)
+    if name not in COMMANDS:
+        raise SwiftkitError(f"there is no command `{name}`", nearest(name, COMMANDS))
+    command = load_command(name)
+    if {"-h", "--help"} & set(rest):
+        help.help_parser(name, command.CONFIG, command.EPILOG).print_help()
+        return 0
+    problems = Problems()
+    config = resolve.build(command.CONFIG, parser.read(command.CONFIG, rest, problems, _other_configs), problems)
+    if config.registry:
+        with problems.collect():
+            assets.add(config.registry)
+    code: int = command.run(config, problems)
+    return code
+
+
+def _other_configs() -> list[type[Config]]:
+    """The options of every command; imported only if swiftkit.yaml has a key that this command does not know."""
+    return [load_command(name).CONFIG for name in COMMANDS]
+
+
+def overview() -> str:
+    """The help of `swiftkit` itself."""
+    commands = "\n".join(f"  {name:8}{line}" for name, line in COMMANDS.items())
+    return f"""swiftkit {__version__}
+Fine-tune a small language model on your own data, and know whether it got better.
+
+usage: swiftkit COMMAND [--flag value ...]      (`swiftkit COMMAND --help` lists its flags)
+
+{commands}
+
+examples:
+  swiftkit demo
+  swiftkit data check my_data.jsonl
+  swiftkit sft --model_type qwen2_5-1_5b-instruct --lora_rank 8 --dataset my_data.jsonl
+  swiftkit exam --ckpt best --dataset my_exam.jsonl
+  swiftkit export --merge_lora
+  swiftkit models qwen
+  swiftkit runs show v0"""

@@ -1,0 +1,204 @@
+"""From command line and YAML files to raw options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from swiftkit import files, plugins
+from swiftkit.config.fields import PROJECT_FILE, Config, value_type
+from swiftkit.config.options import CheckpointOptions
+from swiftkit.config.resolve import RawOptions
+from swiftkit.config.sft import SftConfig
+from swiftkit.errors import Problems, SwiftkitError, nearest
+from swiftkit.training.trainers.ms_swift import OPTION_PREFIX
+from swiftkit.training.trainers.ms_swift import options as ms_swift
+
+BOOLEANS = {"true", "false", "1", "0", "yes", "no", "on", "off"}
+TRAINER_OPTIONS = "trainer_options"
+
+
+def read(
+    config: type[Config],
+    argv: list[str],
+    problems: Problems,
+    other_configs: Callable[[], list[type[Config]]] = list,
+) -> RawOptions:
+    """Everything that the user gave: `swiftkit.yaml` (unless `--config` names a file), overridden by flags.
+
+    Args:
+        config: the command's options.
+        argv: its words.
+        problems: unknown names, missing values and unreadable files are added here.
+        other_configs: the options of all commands, for whom keys in swiftkit.yaml may be meant.
+    """
+    typed = OptionSource(config, problems, "--")
+    file_name: str | None = None
+    for name, values in group_words(config, argv):
+        if name == "config":
+            file_name = values[0] if values else None
+            if not values:
+                problems.add("--config needs a value", "the name of a YAML file")
+        elif name:
+            typed.add_flag(name, values)
+        else:
+            for value in values:
+                problems.add(f"unexpected argument `{value}`", "flags are written --name value")
+    path = Path(file_name).expanduser() if file_name else Path(PROJECT_FILE)
+    if not file_name and not path.is_file():
+        return typed.options
+    from_file = OptionSource(config, problems, f"{path}: ")
+    with problems.collect():
+        for key, value in _content(path).items():
+            name = str(key).replace("-", "_")
+            if file_name:
+                from_file.add_entry(name, value)
+            elif name := config.in_project_file.get(name, name):
+                from_file.add_entry(name, value, other_configs)
+    return typed.options.over(from_file.options)
+
+
+def group_words(config: type[Config], argv: list[str]) -> Iterator[tuple[str, list[str]]]:
+    """A command line as groups: a flag's name (with underscores, without dashes; empty for none) and its values."""
+    names = config.canonical_names()
+    positional = next((name for name, flag in config.flags().items() if flag.positional), "")
+    position = 0
+    loose: list[str] = []
+    while position < len(argv):
+        word, position = argv[position], position + 1
+        if not word.startswith("--") or word == "--":
+            loose.append(word)
+            continue
+        name, equals, value = word[2:].partition("=")
+        name = name.replace("-", "_")
+        values = [value] if equals else []
+        is_bool = name in names and value_type(config.field(names[name])) is bool
+        while not equals and position < len(argv) and not argv[position].startswith("--"):
+            if is_bool and (values or argv[position].lower() not in BOOLEANS):
+                break
+            values.append(argv[position])
+            position += 1
+        yield name, values
+    if loose:
+        yield positional, loose
+
+
+class OptionSource:
+    """The options from one place (the command line, a file); a second, different value for a name is a problem."""
+
+    def __init__(self, config: type[Config], problems: Problems, place: str) -> None:
+        self.config, self.problems, self.place = config, problems, place
+        self.names = config.canonical_names()
+        self.options = RawOptions()
+
+    @property
+    def has_trainer_options(self) -> bool:
+        """Whether this command passes options on to a trainer."""
+        return TRAINER_OPTIONS in self.config.model_fields
+
+    def add_flag(self, spelling: str, values: list[str]) -> None:
+        """A flag as typed."""
+        name = self.names.get(spelling)
+        if name is None:
+            self._add_unknown(spelling, values[0] if len(values) == 1 else values or "true")
+            return
+        expected = value_type(self.config.field(name))
+        if "" in values and self.config.flags()[name].metavar != "TEXT":
+            values = []  # a shell's "$UNSET"
+        if expected is list:
+            if not values:
+                self.problems.add(f"--{spelling} needs a value", self.config.field(name).description)
+            self.options.values[name] = [*self.options.values.get(name, []), *values]
+            self.options.origins[name] = f"--{spelling}"
+        elif expected is bool:
+            self._set(name, spelling, values[0] if values else "true")
+        elif len(values) == 1:
+            self._set(name, spelling, values[0])
+        elif values:
+            self.problems.add(f"--{spelling} takes one value, not {len(values)}: {' '.join(values)}")
+            self._set(name, spelling, values[0])
+        else:
+            self.problems.add(f"--{spelling} needs a value", self.config.field(name).description)
+
+    def add_entry(
+        self, spelling: str, value: Any, other_configs: Callable[[], list[type[Config]]] | None = None
+    ) -> None:
+        """A key of a file; with `other_configs`, it may be meant for another command."""
+        name = self.names.get(spelling)
+        if name is not None:
+            if isinstance(value, bool) and value_type(self.config.field(name)) is not bool:
+                self.problems.add(
+                    f"{self.place}{spelling} is {str(value).lower()}, which YAML reads as true or false",
+                    "quote it if it is text",
+                )
+            else:
+                self._set(name, spelling, value)
+        elif isinstance(value, dict) and self._prefix(f"{spelling}."):
+            for option, inner in value.items():
+                self.add_entry(f"{spelling}.{option}", inner, other_configs)
+        elif spelling == TRAINER_OPTIONS and self.has_trainer_options and isinstance(value, dict):
+            for option, inner in value.items():
+                self._set_trainer_option(option, spelling, inner)
+        elif other_configs is None or not self._is_for_others(spelling, other_configs):
+            self._add_unknown(spelling, value)
+
+    def _is_for_others(self, spelling: str, other_configs: Callable[[], list[type[Config]]]) -> bool:
+        """Whether a key of swiftkit.yaml belongs to another command."""
+        for_trainer = self._prefix(spelling) or ms_swift.is_allowed_bare(spelling) or spelling == TRAINER_OPTIONS
+        if for_trainer and not self.has_trainer_options:
+            return True
+        return any(spelling in config.canonical_names() for config in other_configs())
+
+    def _set(self, name: str, spelling: str, value: Any) -> None:
+        """Set an option once."""
+        former = self.options.origins.get(name)
+        if former and self.options.values[name] != value:
+            self.problems.add(
+                f"`{former}` and `{self.place}{spelling}` set the same option to different values: "
+                f"{self.options.values[name]} and {value}",
+                f"use one of them; {name}: {self.config.field(name).description}",
+            )
+        self.options.values[name] = value
+        self.options.origins[name] = f"{self.place}{spelling}"
+
+    def _set_trainer_option(self, name: str, spelling: str, value: Any) -> None:
+        self.options.values.setdefault(TRAINER_OPTIONS, {})[name] = value
+        self.options.origins[TRAINER_OPTIONS] = f"{self.place}{spelling}"
+
+    def _prefix(self, spelling: str) -> str:
+        """The prefix of a trainer, if a name begins with one: `swift.` or `<trainer>.`."""
+        prefix, dot, _ = spelling.partition(".")
+        if not dot:
+            return ""
+        # Trainers are imported for their prefixes only if their name is not the prefix.
+        is_known = prefix == OPTION_PREFIX or prefix in plugins.names("trainers")
+        return prefix if is_known else ""
+
+    def _add_unknown(self, spelling: str, value: Any) -> None:
+        """A name that is not one of swiftkit's options: a trainer's own, or a mistake."""
+        prefix = self._prefix(spelling)
+        option = spelling.removeprefix(f"{prefix}.") if prefix else spelling
+        from_tutorials = self.has_trainer_options or issubclass(self.config, CheckpointOptions)
+        if from_tutorials and prefix in ("", OPTION_PREFIX) and ms_swift.is_noop(option, value):
+            return
+        if self.has_trainer_options and (prefix or ms_swift.is_allowed_bare(option)):
+            self._set_trainer_option(option, spelling, value)
+            return
+        dashes = "--" if self.place == "--" else ""
+        hint = ms_swift.migration_hint(spelling) if from_tutorials else None
+        if not self.has_trainer_options and spelling in SftConfig.canonical_names():
+            hint = "it is an option of `swiftkit sft`"
+        hint = hint or nearest(dashes + spelling, [dashes + name for name in self.names])
+        kind = "unknown flag" if dashes else f"{self.place}unknown key"
+        self.problems.add(f"{kind} `{dashes}{spelling}`", hint)
+
+
+def _content(path: Path) -> dict[Any, Any]:
+    """A YAML file's keys and values; of a run.yaml, those of its `config`."""
+    content = files.read_yaml(path, "--config takes a YAML file")
+    if isinstance(content, dict) and "record" in content:
+        content = content.get("config")
+    if content is not None and not isinstance(content, dict):
+        raise SwiftkitError(f"{path} holds a {type(content).__name__}", "it must consist of `flag: value` lines")
+    return content or {}

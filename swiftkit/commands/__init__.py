@@ -1,1 +1,0 @@
-"""One file a command: `CONFIG`, `EPILOG` (worked examples), and `run(given, problems) -> exit code`."""

@@ -1,0 +1,1 @@
+"""Options: what each command accepts, and how flags, files and defaults become one checked config."""

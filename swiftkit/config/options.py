@@ -1,0 +1,115 @@
+"""Groups of options that several commands share: the model, the data, the checkpoint."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from swiftkit.config.fields import Config, flag
+from swiftkit.schema import DTYPE_ALIASES
+
+DTypeName = Literal["auto", "bf16", "fp16", "fp32"]
+
+
+class ModelOptions(Config):
+    """Which model, and how it is loaded."""
+
+    model_type: str | None = flag(
+        None,
+        "Name of the model in the registry (`swiftkit models`).",
+        "Model",
+        shown="detected from the model folder",
+        metavar="NAME",
+    )
+    model_id_or_path: str | None = flag(
+        None,
+        "Folder with the weights, or a hub id.",
+        "Model",
+        "model",
+        "model_name_or_path",
+        "model_name",
+        shown="found by --model_type",
+        metavar="PATH",
+    )
+    trust_remote_code: bool = flag(
+        False, "Run Python code from the model folder. It can do anything on this machine.", "Model"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _translate_dtype(cls, values: Any) -> Any:
+        """Long names of transformers and ms-swift."""
+        if isinstance(values, dict) and isinstance(dtype := values.get("dtype"), str):
+            return values | {"dtype": {**DTYPE_ALIASES, "AUTO": "auto"}.get(dtype, dtype)}
+        return values
+
+
+class DataOptions(ModelOptions):
+    """The training data."""
+
+    dataset: list[str] = flag(
+        [],
+        "Training datasets: registry names (`swiftkit models --datasets`), files (.jsonl .json .csv .parquet) or hub "
+        "ids (org/name[:subset[:split]]); append `#500` to draw 500 rows.",
+        "Data",
+        "custom_train_dataset_path",
+        "train_dataset",
+        "dataset_name",
+        shown="swiftkit.yaml, the model's own, or math-sft",
+    )
+    val_dataset: list[str] = flag(
+        [], "Validation datasets.", "Data", "custom_val_dataset_path", shown="split off the training data"
+    )
+    dataset_test_ratio: float | None = flag(
+        None,
+        "Share of the rows used for validation, 0 to 1; 0 turns validation off.",
+        "Data",
+        "split_dataset_ratio",
+        ge=0,
+        lt=1,
+        shown="0.01 of the rows, at least 64, at most 1000, never over 0.2",
+    )
+    format: str | None = flag(None, "Format of the rows.", "Data", shown="recognized by their columns", metavar="NAME")
+    task: str = flag("sft", "What a row is trained as (docs/plugins.md).", "Data", metavar="NAME")
+    system: str | None = flag(
+        None, "System prompt for rows that have none.", "Data", shown="the model's own", metavar="TEXT"
+    )
+    instruct: Literal["none", "ans"] = flag(
+        "none",
+        "Format instruction added to every question; ans: put the answer within {{ans:…}}. In answers that end with "
+        "`#### n` (GSM8K), the value is moved into that marker.",
+        "Data",
+    )
+    max_length: int = flag(
+        2048,
+        "Maximum length of an example, in tokens; longer ones are dropped, never truncated.",
+        "Data",
+        "max_seq_length",
+        "cutoff_len",
+        ge=8,
+    )
+    max_dropped: float = flag(
+        0.05, "Maximum share of rows that may be dropped as too long, 0 to 1.", "Data", ge=0, le=1
+    )
+    seed: int = flag(
+        42, "Seed of sampling, split, order, dropout and adapter initialization.", "Data", "data_seed", ge=0, lt=2**32
+    )
+
+
+class CheckpointOptions(ModelOptions):
+    """Which checkpoint, and its base model."""
+
+    dtype: DTypeName = flag(
+        "auto", "Precision; auto: as in training, else what the hardware supports.", "Model", "torch_dtype"
+    )
+    ckpt: str | None = flag(
+        None,
+        "best, last or base of the newest run, RUN, RUN:best, RUN:last, RUN:base, or a folder (adapter or model).",
+        "Model",
+        "ckpt_dir",
+        "adapters",
+        shown="best; base if a model is named",
+        metavar="CKPT",
+    )
+    output_dir: str = flag("output", "Folder of all runs.", "Output", metavar="FOLDER")

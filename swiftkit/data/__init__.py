@@ -1,0 +1,1 @@
+"""Data: rows to examples to tokens; split, checked, displayed."""

@@ -1,0 +1,44 @@
+"""One dataset that was asked for: where its rows are, and the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Source:
+    """A dataset as the user named it.
+
+    Attributes:
+        name: as typed.
+        path: the file that holds it.
+        sample: number of rows to draw; None: all.
+        format: the format that its registry entry declares.
+    """
+
+    name: str
+    path: Path
+    sample: int | None = None
+    format: str | None = None
+
+
+@dataclass
+class RawRows:
+    """The rows of a source, each with its place (`file:row`, rows counted from 1).
+
+    Attributes:
+        source: the dataset.
+        rows: those that were kept.
+        num_read: number of rows in the file.
+    """
+
+    source: Source
+    rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    num_read: int = 0
+
+    @property
+    def num_not_sampled(self) -> int:
+        """Rows that `#n` left out."""
+        return self.num_read - len(self.rows)

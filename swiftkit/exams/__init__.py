@@ -1,0 +1,1 @@
+"""Exams: questions, responses, scores, and the record of all three."""

@@ -1,0 +1,1 @@
+"""Models: the registry, which of its models a user means, model folders, adapters, hubs."""

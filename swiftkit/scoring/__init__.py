@@ -1,0 +1,1 @@
+"""Scoring: answer markers, the equality of answers, and the scorers."""

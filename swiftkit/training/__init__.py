@@ -1,0 +1,1 @@
+"""Training: the plan, the run folder, checkpoints, and the engines that train."""

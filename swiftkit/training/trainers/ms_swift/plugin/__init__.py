@@ -1,0 +1,1 @@
+"""Contains one file only: ms-swift puts the folder of a plugin first on `sys.path`."""

@@ -1,1 +1,0 @@
-"""Holds one file, alone: ms-swift puts the folder of a plugin first on `sys.path`."""

@@ -9,14 +9,15 @@ import sys
 import traceback
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from swiftkit import __version__, assets
-from swiftkit.cli import help, parser
-from swiftkit.config import resolve
-from swiftkit.config.fields import Config
 from swiftkit.errors import BUG, INTERRUPTED, Problems, SwiftkitError, nearest
 from swiftkit.system import console, session
 from swiftkit.system.session import Session
+
+if TYPE_CHECKING:
+    from swiftkit.config.fields import Config
 
 # Name to one line of help; `swiftkit/cli/commands/<name>.py` is imported when the command is called.
 COMMANDS = {
@@ -75,6 +76,9 @@ def _dispatch(words: list[str]) -> int:
     name = ALIASES.get(name, name)
     if name not in COMMANDS:
         raise SwiftkitError(f"there is no command `{name}`", nearest(name, COMMANDS))
+    from swiftkit.cli import help, parser  # pydantic alone takes longer than the overview
+    from swiftkit.config import resolve
+
     command = load_command(name)
     if {"-h", "--help"} & set(rest):
         help.help_parser(name, command.CONFIG, command.EPILOG).print_help()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from swiftkit import files, plugins
@@ -12,9 +13,9 @@ from swiftkit.config.options import CheckpointOptions
 from swiftkit.config.resolve import RawOptions
 from swiftkit.config.sft import SftConfig
 from swiftkit.errors import Problems, SwiftkitError, nearest
-from swiftkit.training.trainers.ms_swift import OPTION_PREFIX
-from swiftkit.training.trainers.ms_swift import options as ms_swift
 
+MS_SWIFT = "swift"  # prefix of ms-swift's options; another trainer's prefix is its name
+DEFAULT_TRAINER = "ms_swift"
 BOOLEANS = {"true", "false", "1", "0", "yes", "no", "on", "off"}
 TRAINER_OPTIONS = "trainer_options"
 
@@ -46,17 +47,21 @@ def read(
             for value in values:
                 problems.add(f"unexpected argument `{value}`", "flags are written --name value")
     path = Path(file_name).expanduser() if file_name else Path(PROJECT_FILE)
-    if not file_name and not path.is_file():
-        return typed.options
     from_file = OptionSource(config, problems, f"{path}: ")
-    with problems.collect():
-        for key, value in _content(path).items():
-            name = str(key).replace("-", "_")
-            if file_name:
-                from_file.add_entry(name, value)
-            elif name := config.in_project_file.get(name, name):
-                from_file.add_entry(name, value, other_configs)
-    return typed.options.over(from_file.options)
+    if file_name or path.is_file():
+        with problems.collect():
+            for key, value in _content(path).items():
+                name = str(key).replace("-", "_")
+                if file_name:
+                    from_file.add_entry(name, value)
+                elif name := config.in_project_file.get(name, name):
+                    from_file.add_entry(name, value, other_configs)
+    options = typed.options.over(from_file.options)
+    chosen = options.values.get("trainer", DEFAULT_TRAINER)
+    for spelling, trainer in {**from_file.trainers, **typed.trainers}.items():
+        if trainer != chosen:
+            problems.add(f"{spelling} is an option of the trainer {trainer}, but --trainer is {chosen}")
+    return options
 
 
 def group_words(config: type[Config], argv: list[str]) -> Iterator[tuple[str, list[str]]]:
@@ -91,6 +96,7 @@ class OptionSource:
         self.config, self.problems, self.place = config, problems, place
         self.names = config.canonical_names()
         self.options = RawOptions()
+        self.trainers: dict[str, str] = {}  # option as written to the trainer that it is for
 
     @property
     def has_trainer_options(self) -> bool:
@@ -145,9 +151,10 @@ class OptionSource:
 
     def _is_for_others(self, spelling: str, other_configs: Callable[[], list[type[Config]]]) -> bool:
         """Whether a key of swiftkit.yaml belongs to another command."""
-        for_trainer = self._prefix(spelling) or ms_swift.is_allowed_bare(spelling) or spelling == TRAINER_OPTIONS
-        if for_trainer and not self.has_trainer_options:
-            return True
+        if not self.has_trainer_options:
+            is_trainer_option = spelling == TRAINER_OPTIONS or self._prefix(spelling)
+            if is_trainer_option or _ms_swift_options().is_allowed_bare(spelling):
+                return True
         return any(spelling in config.canonical_names() for config in other_configs())
 
     def _set(self, name: str, spelling: str, value: Any) -> None:
@@ -163,6 +170,8 @@ class OptionSource:
         self.options.origins[name] = f"{self.place}{spelling}"
 
     def _set_trainer_option(self, name: str, spelling: str, value: Any) -> None:
+        prefix = self._prefix(spelling)
+        self.trainers[f"{self.place}{spelling}"] = prefix if prefix not in ("", MS_SWIFT) else DEFAULT_TRAINER
         self.options.values.setdefault(TRAINER_OPTIONS, {})[name] = value
         self.options.origins[TRAINER_OPTIONS] = f"{self.place}{spelling}"
 
@@ -171,16 +180,15 @@ class OptionSource:
         prefix, dot, _ = spelling.partition(".")
         if not dot:
             return ""
-        # Trainers are imported for their prefixes only if their name is not the prefix.
-        is_known = prefix == OPTION_PREFIX or prefix in plugins.names("trainers")
-        return prefix if is_known else ""
+        return prefix if prefix == MS_SWIFT or prefix in plugins.names("trainers") else ""
 
     def _add_unknown(self, spelling: str, value: Any) -> None:
         """A name that is not one of swiftkit's options: a trainer's own, or a mistake."""
         prefix = self._prefix(spelling)
         option = spelling.removeprefix(f"{prefix}.") if prefix else spelling
+        ms_swift = _ms_swift_options()
         from_tutorials = self.has_trainer_options or issubclass(self.config, CheckpointOptions)
-        if from_tutorials and prefix in ("", OPTION_PREFIX) and ms_swift.is_noop(option, value):
+        if from_tutorials and prefix in ("", MS_SWIFT) and ms_swift.is_noop(option, value):
             return
         if self.has_trainer_options and (prefix or ms_swift.is_allowed_bare(option)):
             self._set_trainer_option(option, spelling, value)
@@ -192,6 +200,13 @@ class OptionSource:
         hint = hint or nearest(dashes + spelling, [dashes + name for name in self.names])
         kind = "unknown flag" if dashes else f"{self.place}unknown key"
         self.problems.add(f"{kind} `{dashes}{spelling}`", hint)
+
+
+def _ms_swift_options() -> ModuleType:
+    """What ms-swift calls its options; imported only when a name is not swiftkit's own, since it takes a while."""
+    from swiftkit.training.trainers.ms_swift import options
+
+    return options
 
 
 def _content(path: Path) -> dict[Any, Any]:

@@ -2,8 +2,8 @@
 
 - `train(job, on_event) -> TrainResult`: run the job to its end, in a child process, and pass every event on; most
   trainers only call `swiftkit.training.process.run_trainer` with the command of their own worker,
-- optionally `OPTION_PREFIX` and `check_option(name, value)`: flags `--PREFIX.NAME VALUE`, which reach the trainer as
-  `job.config.trainer_options`; without a prefix it is the trainer's name,
+- optionally `check_option(name, value) -> value`: what `--TRAINER.NAME VALUE` means (for ms_swift also `--swift.NAME`),
+  or a SwiftkitError; the trainer finds its options in `job.config.trainer_options`,
 - optionally `preview(job) -> list[str]`: the command that would run, for `--dry_run`.
 
 `--trainer NAME` chooses one. The job (`swiftkit.training.job.TrainJob`) is the same for every trainer; what a worker
@@ -44,11 +44,6 @@ class Trainer(Protocol):
     """The verb of a trainer."""
 
     def __call__(self, job: TrainJob, on_event: Callable[[Event], None] | None) -> TrainResult: ...
-
-
-def option_prefix(name: str) -> str:
-    """Prefix of a trainer's own options on the command line."""
-    return str(getattr(plugins.module("trainers", name), "OPTION_PREFIX", name))
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from importlib import import_module
+from typing import Any, Literal
 
-from swiftkit.cli.commands.models import check, datasets, fetch, importing, listing, show
 from swiftkit.config.fields import Config, flag
 from swiftkit.errors import Problems
 
@@ -20,7 +20,8 @@ examples:
   swiftkit models import ./model ./mine
       a family for a model that has none, from its folder's own chat template
   swiftkit models --datasets"""
-VERBS = ("show", "check", "fetch", "import", "adopt")
+# Verb to module; `adopt` is an alias.
+VERBS = {"show": "show", "check": "check", "fetch": "fetch", "import": "importing", "adopt": "importing"}
 
 
 class ModelsConfig(Config):
@@ -63,15 +64,17 @@ CONFIG = ModelsConfig
 def run(config: ModelsConfig, problems: Problems) -> int:
     """List, or do what the first word says; returns the exit code."""
     problems.raise_any()
-    if config.datasets:
-        return datasets.run(config.words, as_json=config.json_)
     verb, words = (config.words[0], config.words[1:]) if config.words[:1] and config.words[0] in VERBS else ("", [])
-    if verb == "show":
-        return show.run(words, rank=config.lora_rank, as_json=config.json_)
-    if verb == "check":
-        return check.run(words, model_type=config.model_type, check_all=config.all_, as_json=config.json_)
-    if verb == "fetch":
-        return fetch.run(words, as_json=config.json_)
-    if verb:
-        return importing.run(words, as_json=config.json_)
-    return listing.run(config.words, family=config.family, level=config.level, verbs=VERBS, as_json=config.json_)
+    options: dict[str, Any] = {}
+    if config.datasets:
+        verb, words = "datasets", config.words
+    elif not verb:
+        verb, words = "listing", config.words
+        options = {"family": config.family, "level": config.level, "verbs": tuple(VERBS)}
+    elif verb == "show":
+        options = {"rank": config.lora_rank}
+    elif verb == "check":
+        options = {"model_type": config.model_type, "check_all": config.all_}
+    # Imported by name, since a list needs none of what a check or a download needs.
+    code: int = import_module(f"{__name__}.{VERBS.get(verb, verb)}").run(words, **options, as_json=config.json_)
+    return code

@@ -12,5 +12,3 @@
 from swiftkit.training.trainers.ms_swift.options import check_option as check_option
 from swiftkit.training.trainers.ms_swift.trainer import preview as preview
 from swiftkit.training.trainers.ms_swift.trainer import train as train
-
-OPTION_PREFIX = "swift"

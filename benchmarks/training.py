@@ -1,107 +1,139 @@
-"""Command to first optimizer step, and throughput after it: swiftkit, a bare script, `swift sft`; in turn.
+"""Time to the first optimizer step, and throughput after it: swiftkit, a bare script, `swift sft`; in turn.
 
-python benchmarks/training.py [rounds]
+    python benchmarks/training.py [ROUNDS] [--steps START THROUGHPUT]
+
+The smallest form is `python benchmarks/training.py 1 --steps 2 3`.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from swiftkit import events, runs
+from swiftkit.system import events
+from swiftkit.system.events import Phase, Started, Step
+from swiftkit.training.run import list_runs
+
+Times = dict[str, float]  # seconds since the command was started, at the end of each phase
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = ROOT / "models" / "tiny-math"
 DATA = ROOT / "datasets" / "math-sft.jsonl"
 BIN = Path(sys.executable).parent
-SHORT, LONG = 11, 60
+START_STEPS, THROUGHPUT_STEPS = 11, 60
+BARE = "bare script"
+NO_CHECK = ("--check_model", "false")
+SAME_SETTINGS = (*NO_CHECK, "--gradient_checkpointing", "false", "--dataloader_num_workers", "0")
 
 
-def run(words: list[str], folder: Path, **environment: str) -> float:
-    began = time.time()
-    done = subprocess.run(words, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{words}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
-    return began
+def run(words: list[str], folder: Path, **environment: str) -> tuple[float, float]:
+    """Run a whole process; returns when it started and ended, in seconds since 1970."""
+    start = time.time()
+    process = subprocess.run(words, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True)
+    end = time.time()
+    if process.returncode:
+        raise SystemExit(f"{words} failed:\n{process.stdout[-2000:]}\n{process.stderr[-2000:]}")
+    return start, end
 
 
-def swiftkit(folder: Path, steps: int) -> dict[str, float]:
-    """Phases in seconds since the command was started."""
+def swiftkit(folder: Path, steps: int) -> Times:
+    """`swiftkit sft` with the defaults of the model; its times are in the run's events."""
     words = [str(BIN / "swiftkit"), "sft", "--model_type", "tiny-math", "--max_steps", str(steps)]
-    began = run(words, folder)
-    (made,) = runs.listed(folder / "output")
-    told = list(events.read(made.events))
-    marks = {e["name"]: e["time"] for e in told if e["event"] == "phase"}
-    marks["started"] = next(e["time"] for e in told if e["event"] == "started")
-    taken = [e["time"] for e in told if e["event"] == "step"]
-    return since(began, marks | {"first step": taken[0], "last step": taken[-1], "whole": time.time()})
+    start, end = run(words, folder)
+    (trained,) = list_runs(folder / "output")
+    reported = list(events.read(trained.events))
+    times = {event.phase: event.time for event in reported if isinstance(event, Phase)}
+    times["started"] = next(event.time for event in reported if isinstance(event, Started))
+    step_times = [event.time for event in reported if isinstance(event, Step)]
+    return since(start, times | {"first step": step_times[0], "last step": step_times[-1], "whole": end})
 
 
-def bare(folder: Path, steps: int) -> dict[str, float]:
-    words = [
-        sys.executable,
-        str(ROOT / "benchmarks" / "bare.py"),
-        str(DATA),
-        "out",
-        str(steps),
-        "times.json",
-        str(BASE),
-    ]
-    began = run(words, folder)
-    return since(began, json.loads((folder / "times.json").read_text()) | {"whole": time.time()})
+def bare(folder: Path, steps: int) -> Times:
+    """`bare.py`, with the same settings."""
+    script, times_file = ROOT / "benchmarks" / "bare.py", folder / "times.json"
+    words = [sys.executable, str(script), str(DATA), "out", str(steps), str(times_file), str(BASE)]
+    start, end = run(words, folder)
+    return since(start, json.loads(times_file.read_text(encoding="utf-8")) | {"whole": end})
 
 
-def swift(folder: Path, steps: int, *more: str) -> dict[str, float]:
-    every = str(max(1, steps // 10))
+def swift(folder: Path, steps: int, *, flags: tuple[str, ...]) -> Times:
+    """`swift sft`, with the same hyperparameters."""
+    interval = str(max(1, steps // 10))
     words = [str(BIN / "swift"), "sft", "--model", str(BASE), "--model_type", "qwen2", "--template", "qwen2_5"]
     words += ["--dataset", str(DATA), "--split_dataset_ratio", "0.043", "--torch_dtype", "float32", "--use_cpu", "true"]
     words += ["--max_steps", str(steps), "--per_device_train_batch_size", "16", "--per_device_eval_batch_size", "16"]
     words += ["--gradient_accumulation_steps", "1", "--learning_rate", "3e-3", "--lora_rank", "8", "--lora_alpha", "32"]
-    words += ["--eval_steps", every, "--save_steps", every, "--save_total_limit", "2", "--logging_steps", "1"]
+    words += ["--eval_steps", interval, "--save_steps", interval, "--save_total_limit", "2", "--logging_steps", "1"]
     words += ["--external_plugins", str(ROOT / "benchmarks" / "first_step_plugin.py"), "--callbacks", "clock"]
-    began = run([*words, "--output_dir", "out", *more], folder, TIMES=str(folder / "times.json"))
-    return since(began, json.loads((folder / "times.json").read_text()) | {"whole": time.time()})
+    times_file = folder / "times.json"
+    start, end = run([*words, "--output_dir", "out", *flags], folder, TIMES=str(times_file))
+    return since(start, json.loads(times_file.read_text(encoding="utf-8")) | {"whole": end})
 
 
-def since(began: float, marks: dict[str, float]) -> dict[str, float]:
-    return {name: mark - began for name, mark in marks.items()}
+def since(start: float, times: Times) -> Times:
+    """Times relative to `start`."""
+    return {name: value - start for name, value in times.items()}
 
 
-NO_CHECK = ("--check_model", "false")
-LEAN = (*NO_CHECK, "--gradient_checkpointing", "false", "--dataloader_num_workers", "0")
-CASES = {
-    "swiftkit sft": lambda folder, steps: swiftkit(folder, steps),
-    "bare script": lambda folder, steps: bare(folder, steps),
-    "swift sft --check_model false": lambda folder, steps: swift(folder, steps, *NO_CHECK),
-    "swift sft, same settings": lambda folder, steps: swift(folder, steps, *LEAN),
+CASES: dict[str, Callable[[Path, int], Times]] = {
+    "swiftkit sft": swiftkit,
+    BARE: bare,
+    "swift sft --check_model false": partial(swift, flags=NO_CHECK),
+    "swift sft, same settings": partial(swift, flags=SAME_SETTINGS),
 }
 
 
-def main(rounds: int) -> None:
-    for title, steps in (("command to first optimizer step", SHORT), ("throughput after it", LONG)):
-        seen: dict[str, list[dict[str, float]]] = {name: [] for name in CASES}
-        for _ in range(rounds):
-            for name, case in CASES.items():
-                folder = Path(tempfile.mkdtemp())
-                seen[name].append(case(folder, steps))
-                shutil.rmtree(folder)
+def measure(rounds: int, steps: int) -> dict[str, list[Times]]:
+    """The times of each case, one item a round."""
+    measured: dict[str, list[Times]] = {name: [] for name in CASES}
+    for _ in range(rounds):
+        for name, case in CASES.items():
+            with tempfile.TemporaryDirectory() as folder:
+                measured[name].append(case(Path(folder), steps))
+    return measured
+
+
+def print_medians(measured: dict[str, list[Times]], steps: int) -> None:
+    """One line a case; the ratio to the bare script is the median of the rounds' ratios."""
+    for name, rounds in measured.items():
+        medians = {phase: statistics.median(times[phase] for times in rounds) for phase in rounds[0]}
+        phases = ", ".join(
+            f"{phase} {value:.1f} s" for phase, value in sorted(medians.items(), key=lambda item: item[1])
+        )
+        pace = statistics.median((steps - 1) / (times["last step"] - times["first step"]) for times in rounds)
+        ratio = statistics.median(
+            times["first step"] / baseline["first step"] for times, baseline in zip(rounds, measured[BARE], strict=True)
+        )
+        print(f"  {name:32} {phases}; {pace:.2f} steps/s; first step {ratio:.2f} x bare")
+
+
+def main(rounds: int, start_steps: int, throughput_steps: int) -> None:
+    """Print the medians of both measurements."""
+    for title, steps in (("time to the first step", start_steps), ("throughput after it", throughput_steps)):
+        measured = measure(rounds, steps)
         print(f"\n{title} ({steps} steps, medians of {rounds} rounds in turn)")
-        for name, rows in seen.items():
-            middle = {mark: statistics.median(row[mark] for row in rows) for mark in rows[0]}
-            pace = statistics.median((steps - 1) / (row["last step"] - row["first step"]) for row in rows)
-            marks = ", ".join(f"{mark} {value:.1f} s" for mark, value in sorted(middle.items(), key=lambda i: i[1]))
-            first = statistics.median(
-                row["first step"] / other["first step"] for row, other in zip(rows, seen["bare script"], strict=True)
-            )
-            print(f"  {name:32} {marks}; {pace:.2f} steps/s; first step {first:.2f} x bare")
+        print_medians(measured, steps)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    arguments.add_argument("rounds", nargs="?", type=int, default=5, help="default: 5")
+    arguments.add_argument(
+        "--steps",
+        nargs=2,
+        type=int,
+        default=(START_STEPS, THROUGHPUT_STEPS),
+        metavar=("START", "THROUGHPUT"),
+        help=f"optimizer steps of both measurements, at least 2 (default: {START_STEPS} {THROUGHPUT_STEPS})",
+    )
+    options = arguments.parse_args()
+    main(options.rounds, *options.steps)

@@ -1,7 +1,4 @@
-"""`python -m swiftkit.worker.tokenizer FOLDER FILE TRUST …`: write tokenizers as transformers builds them.
-
-Arguments are triples, one for each tokenizer: the model folder, the file to write, and 1 if the folder's code may run.
-"""
+"""`python -m swiftkit.worker.tokenizer FOLDER FILE TRUST`: write a tokenizer as transformers builds it."""
 
 from __future__ import annotations
 
@@ -23,11 +20,5 @@ def convert(folder: str, file: str, trust_remote_code: str) -> None:
     partial.replace(file)
 
 
-def main(arguments: list[str]) -> None:
-    """Convert each of the tokenizers."""
-    for index in range(0, len(arguments), 3):
-        convert(*arguments[index : index + 3])
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    convert(*sys.argv[1:])

@@ -19,12 +19,17 @@ MODEL = "tiny-math"
 EPILOG = """\
 examples:
   swiftkit demo
+  swiftkit demo --max_steps 40
+      a shorter training, for a first look
   swiftkit demo --output_dir /tmp/demo"""
 
 
 class DemoConfig(Config):
     """Fine-tune the bundled model on the bundled data, with real commands, each printed before it runs."""
 
+    max_steps: int | None = flag(
+        None, "Stop the training after this many optimizer steps.", "Training", ge=1, shown="three epochs: 177 steps"
+    )
     output_dir: str = flag("output", "Folder of all runs.", "Output", metavar="FOLDER")
 
 
@@ -36,7 +41,7 @@ def run(config: DemoConfig, problems: Problems) -> int:
     problems.raise_any()
     if Path(PROJECT_FILE).is_file():
         raise SwiftkitError(f"{PROJECT_FILE} in this folder would change the demo", "run it in another folder")
-    for command in commands(config.output_dir):
+    for command in commands(config.output_dir, config.max_steps):
         words = command()
         line = f"swiftkit {shlex.join(words)}"
         print(f"\n$ {line}", file=sys.stderr if config.json_ else sys.stdout, flush=True)
@@ -49,12 +54,13 @@ def run(config: DemoConfig, problems: Problems) -> int:
     return 0
 
 
-def commands(output: str) -> list[Callable[[], list[str]]]:
+def commands(output: str, max_steps: int | None = None) -> list[Callable[[], list[str]]]:
     """The commands; functions, because the last one needs a path that an earlier one creates."""
     options = ["--output_dir", output]
+    training = ["--max_steps", str(max_steps)] if max_steps else []
     return [
         lambda: ["exam", "--model_type", MODEL, *options],
-        lambda: ["sft", "--model_type", MODEL, *options],
+        lambda: ["sft", "--model_type", MODEL, *training, *options],
         lambda: ["exam", "--ckpt", "best", *options],
         lambda: ["export", "--ckpt", "best", "--merge_lora", *options],
         lambda: ["exam", "--ckpt", str(_merged(_newest_run(output))), *options],

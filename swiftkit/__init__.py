@@ -1,7 +1,7 @@
 """Fine-tune a small language model on your own data, and know whether it got better.
 
-The three commands as functions; each one has the options of its command, and raises `SwiftkitError` with everything
-that is wrong:
+The three commands as functions. A config has the options of its command, and refuses wrong values with pydantic's
+ValidationError, which is a ValueError; the functions raise `SwiftkitError` with everything else that is wrong:
 
     from swiftkit import SftConfig, sft
 

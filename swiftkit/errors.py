@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 # Exit codes of every command; BELOW_THRESHOLD is that of `exam --fail_under`.
 FAILED, REFUSED, BELOW_THRESHOLD, BUG, INTERRUPTED, TERMINATED = 1, 2, 3, 70, 130, 143
+MAX_NAMES_SHOWN = 40  # in a hint
 MAX_PROBLEMS_SHOWN = 20  # of one dataset; the rest is counted
 
 
@@ -88,4 +89,7 @@ def nearest(name: str, known: Iterable[str], see: str | None = None) -> str:
     close = (with_prefix or difflib.get_close_matches(plain, names, n=3, cutoff=0.6))[:3]
     if close:
         return "did you mean " + " or ".join(f"`{c}`" for c in close) + "?"
-    return see or "known: " + ", ".join(names)
+    if see:
+        return see
+    more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
+    return "known: " + ", ".join(names[:MAX_NAMES_SHOWN]) + more

@@ -105,7 +105,8 @@ def read_yaml(path: Path, hint: str | None = None) -> Any:
         SwiftkitError: it cannot be read, is not valid YAML, or has a duplicate key.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        with path.open(encoding="utf-8") as stream:  # messages of the parser name its file
+            return yaml.load(stream, Loader=_UniqueKeyLoader)
     except OSError as error:
         raise SwiftkitError(f"{path} cannot be read: {error.strerror}", hint) from error
     except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that does not exist

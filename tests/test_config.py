@@ -10,20 +10,29 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from swiftkit import flags, passthrough
-from swiftkit.config import ModelsConfig, SftConfig
+from swiftkit.cli import main as cli
+from swiftkit.cli import parser
+from swiftkit.cli.commands.models import ModelsConfig
+from swiftkit.config import resolve
+from swiftkit.config.fields import Config
+from swiftkit.config.resolve import RawOptions
+from swiftkit.config.sft import SftConfig
 from swiftkit.errors import Problems, SwiftkitError
+from swiftkit.training.trainers.ms_swift import arguments, options
 
 
-def read(*words: str) -> flags.Given:
+def read(*words: str) -> RawOptions:
     problems = Problems()
-    made = flags.read(SftConfig, list(words), problems)
+    raw = parser.read(SftConfig, list(words), problems)
     problems.raise_any()
-    return made
+    return raw
 
 
 def config(*words: str, defaults: dict[str, Any] | None = None) -> SftConfig:
-    return flags.build(SftConfig, read(*words), defaults)
+    problems = Problems()
+    built = resolve.with_defaults(resolve.build(SftConfig, read(*words), problems), defaults or {})
+    problems.raise_any()
+    return built
 
 
 VALUES = st.fixed_dictionaries(
@@ -41,31 +50,31 @@ VALUES = st.fixed_dictionaries(
 )
 
 
-def typed(values: dict[str, Any]) -> list[str]:
+def to_words(values: dict[str, Any]) -> list[str]:
     words: list[str] = []
     for name, value in values.items():
-        listed = value if isinstance(value, list) else [value]
-        words += [f"--{name}", *(str(v).lower() if isinstance(v, bool) else str(v) for v in listed)]
+        items = value if isinstance(value, list) else [value]
+        words += [f"--{name}", *(str(v).lower() if isinstance(v, bool) else str(v) for v in items)]
     return words
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(default=VALUES, file=VALUES, line=VALUES)
-def test_typed_beats_file_beats_default(
+def test_command_line_overrides_file_overrides_default(
     default: dict[str, Any], file: dict[str, Any], line: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(file))
-    made = config("--config", str(tmp_path / "c.yaml"), *typed(line), defaults=default)
+    merged = config("--config", str(tmp_path / "c.yaml"), *to_words(line), defaults=default)
     expected = {**SftConfig().model_dump(), **default, **file, **line}
-    assert made.model_dump() == SftConfig(**expected).model_dump()
+    assert merged.model_dump() == SftConfig(**expected).model_dump()
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=VALUES)
-def test_what_is_saved_is_read_back(values: dict[str, Any], tmp_path: Path) -> None:
-    made = SftConfig(**values)
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"config": made.model_dump(mode="json"), "record": {"x": 1}}))
-    assert config("--config", str(tmp_path / "run.yaml")) == made
+def test_a_saved_config_is_read_back(values: dict[str, Any], tmp_path: Path) -> None:
+    saved = SftConfig(**values)
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump({"config": saved.model_dump(mode="json"), "record": {"x": 1}}))
+    assert dict(config("--config", str(tmp_path / "run.yaml"))) == dict(saved)
 
 
 @pytest.mark.parametrize(
@@ -107,66 +116,109 @@ def test_spellings(words: str, name: str, value: Any) -> None:
         assert getattr(config(*words.split()), name) == value
 
 
-def test_yaml_knows_the_same_spellings(tmp_path: Path) -> None:
+def test_yaml_accepts_the_same_spellings(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("per_device_train_batch_size: 4\nlearning_rate: 1e-5\ndataset: one.jsonl\n")
-    made = config("--config", "c.yaml")
-    assert (made.batch_size, made.learning_rate, made.dataset) == (4, 1e-5, ["one.jsonl"])
+    from_file = config("--config", "c.yaml")
+    assert (from_file.batch_size, from_file.learning_rate, from_file.dataset) == (4, 1e-5, ["one.jsonl"])
 
 
-def test_the_project_file_is_read_unless_another_is_named(tmp_path: Path) -> None:
+def read_project_file(command: str, *words: str) -> tuple[RawOptions, list[str]]:
+    """A command's options with the swiftkit.yaml in this folder, as the command line reads them; and the problems."""
+    problems = Problems()
+    command_config: type[Config] = cli.load_command(command).CONFIG
+    raw = parser.read(command_config, list(words), problems, cli._configs)
+    return raw, [f"{problem.message} {problem.hint}" for problem in problems.found]
+
+
+def test_the_project_file_is_read_unless_another_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "swiftkit.yaml").write_text("lora_rank: 3\nwords: [x]\n")
     (tmp_path / "c.yaml").write_text("seed: 1\n")
-    assert config().lora_rank == 3
-    assert config("--lora_rank", "5").lora_rank == 5
+    raw, problems = read_project_file("sft")
+    assert (raw.values, problems) == ({"lora_rank": 3}, [])
+    raw, problems = read_project_file("sft", "--lora_rank", "5")
+    assert (raw.values, problems) == ({"lora_rank": "5"}, [])
     assert config("--config", "c.yaml").lora_rank == 8
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_keys_of_other_commands_in_the_project_file_are_ignored(command: str, tmp_path: Path) -> None:
+    keys = "exam: [math-exam]\nrows: 2\nrow: 1\nhtml: page.html\nfew_shot: 3\nfail_under: 20\nwords: [x]\n"
+    keys += "merge_lora: true\nfamily: phi3\ncheck: true\nlora_rank: 4\n"
+    (tmp_path / "swiftkit.yaml").write_text(keys)
+    raw, problems = read_project_file(command)
+    assert problems == []
+    assert set(raw.values) <= set(cli.load_command(command).CONFIG.flags())
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_a_key_of_no_command_in_the_project_file_is_refused(command: str, tmp_path: Path) -> None:
+    (tmp_path / "swiftkit.yaml").write_text("jsn: true\nfail_under: 20\n")
+    _, problems = read_project_file(command)
+    (problem,) = problems
+    assert problem.startswith("swiftkit.yaml: unknown key `jsn`")
+    assert "did you mean `json`" in problem
+
+
+def test_keys_of_other_commands_are_refused_in_a_named_file(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("fail_under: 20\n")
+    with pytest.raises(SwiftkitError, match=r"c\.yaml: unknown key `fail_under`"):
+        read("--config", "c.yaml")
+
+
+# --- options of a trainer ---------------------------------------------------------------------------------------------
 
 
 def test_options_of_ms_swift_by_flag_and_file(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("swift: {neftune_noise_alpha: 5, weight_decay: 0.2}\nswift.lora_bias: all\n")
-    made = config("--config", "c.yaml", "--swift.weight_decay", "0.1", "--adam_beta2", "0.99")
-    assert made.swift == {"neftune_noise_alpha": 5.0, "weight_decay": 0.1, "lora_bias": "all", "adam_beta2": 0.99}
-    assert passthrough.argv(made.swift)[:2] == ["--neftune_noise_alpha", "5.0"]
+    merged = config("--config", "c.yaml", "--swift.weight_decay", "0.1", "--adam_beta2", "0.99")
+    checked = {name: options.check_option(name, value) for name, value in merged.trainer_options.items()}
+    assert checked == {"neftune_noise_alpha": 5.0, "weight_decay": 0.1, "lora_bias": "all", "adam_beta2": 0.99}
+    assert arguments.to_argv(checked)[:2] == ["--neftune_noise_alpha", "5.0"]
 
 
 def test_bare_options_of_ms_swift_2_work_in_a_file_too(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("weight_decay: 0.05\nneftune_noise_alpha: 5\n")
-    assert config("--config", "c.yaml").swift == {"weight_decay": 0.05, "neftune_noise_alpha": 5.0}
+    assert config("--config", "c.yaml").trainer_options == {"weight_decay": 0.05, "neftune_noise_alpha": 5.0}
 
 
-def test_what_old_scripts_say_and_what_is_so_anyway(caplog: pytest.LogCaptureFixture) -> None:
+def test_options_without_effect_are_reported_and_ignored(caplog: pytest.LogCaptureFixture) -> None:
     words = "--template_type AUTO --train_dataset_sample -1 --check_dataset_strategy warning --save_total_limit 2"
     words += " --logging_steps 10 --use_flash_attn false --push_to_hub false --eval_batch_size 1 --disable_tqdm"
     with caplog.at_level("INFO"):
-        assert config(*words.split()).swift == {}
+        assert config(*words.split()).trainer_options == {}
     assert caplog.text.count("is not needed") == 9
 
 
-def test_the_project_file_may_speak_of_training_to_other_commands(tmp_path: Path) -> None:
+def test_training_options_in_the_project_file_do_not_affect_other_commands(tmp_path: Path) -> None:
     (tmp_path / "swiftkit.yaml").write_text(
         "swift: {weight_decay: 0.1}\nswift.lora_bias: all\nadam_beta2: 0.9\nbatch_size: 4\n"
     )
     problems = Problems()
-    assert flags.read(ModelsConfig, ["show", "tiny-math"], problems).values == {"words": ["show", "tiny-math"]}
+    raw = parser.read(ModelsConfig, ["show", "tiny-math"], problems, cli._configs)
+    assert raw.values == {"words": ["show", "tiny-math"]}
     assert not problems.found
 
 
-def test_a_word_behind_a_switch_is_not_its_value() -> None:
+def test_values_of_options_are_checked_by_type() -> None:
+    assert options.check_option("use_dora", "true") is True
+    assert options.check_option("lr_scheduler_kwargs", '{"min_lr": 1}') == '{"min_lr": 1}'
+    assert options.check_option("lr_scheduler_kwargs", {"min_lr": 1}) == '{"min_lr": 1}'
+    assert options.check_option("modules_to_save", "embed_tokens") == ["embed_tokens"]
+    with pytest.raises(SwiftkitError, match="is not one of"):
+        options.check_option("acc_strategy", "magic")
+    with pytest.raises(SwiftkitError, match="takes one value"):
+        options.check_option("weight_decay", ["1", "2"])
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_word_after_a_switch_is_not_its_value() -> None:
     for words in (["--json", "show", "tiny-math"], ["show", "--json", "tiny-math"], ["show", "tiny-math", "--json"]):
-        given = flags.read(ModelsConfig, words, Problems())
-        assert given.values == {"json": "true", "words": ["show", "tiny-math"]}
+        raw = parser.read(ModelsConfig, words, Problems())
+        assert raw.values == {"json": "true", "words": ["show", "tiny-math"]}
 
 
 def test_every_alias_means_one_flag_only() -> None:
     spellings = [s for name, flag in SftConfig.flags().items() for s in (name, *flag.aliases)]
     assert len(spellings) == len(set(spellings))
-
-
-def test_values_of_options_are_checked_by_type() -> None:
-    assert passthrough.check("use_dora", "true") is True
-    assert passthrough.check("lr_scheduler_kwargs", '{"min_lr": 1}') == '{"min_lr": 1}'
-    assert passthrough.check("lr_scheduler_kwargs", {"min_lr": 1}) == '{"min_lr": 1}'
-    assert passthrough.check("modules_to_save", "embed_tokens") == ["embed_tokens"]
-    with pytest.raises(SwiftkitError, match="is none of"):
-        passthrough.check("acc_strategy", "magic")
-    with pytest.raises(SwiftkitError, match="takes one value"):
-        passthrough.check("weight_decay", ["1", "2"])

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, swiftkit
+
+from support.commands import ROOT, swiftkit
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import tutorial
 
 
-def test_every_experiment_has_its_claim_and_its_line_in_the_docs() -> None:
+def test_every_experiment_has_a_claim_and_a_command_in_the_docs() -> None:
     configs = {path.stem for path in (ROOT / "examples" / "tutorial").glob("*.yaml")}
     assert configs == tutorial.CLAIMS.keys()
     page = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
@@ -23,7 +24,7 @@ def test_every_experiment_has_its_claim_and_its_line_in_the_docs() -> None:
 
 
 @pytest.mark.parametrize("name", tutorial.CLAIMS)
-def test_an_experiments_config_is_sound(name: str) -> None:
+def test_the_config_of_an_experiment_is_valid(name: str) -> None:
     path = tutorial.CONFIGS / f"{name}.yaml"
     done = swiftkit("sft", "--config", str(path), "--dry_run")
     assert done.returncode == 0, done.stderr
@@ -44,9 +45,9 @@ RISING = [1.0, *[1.1 + 0.01 * step for step in range(59)]]
         ("5-done", FALLING, FALLING),
     ],
 )
-def test_a_claim_does_not_hold_of_other_curves(name: str, train: list[float], validation: list[float]) -> None:
-    every = [(step + 1, loss) for step, loss in enumerate(validation)][9::10]
-    assert not tutorial.CLAIMS[name](tutorial.Curves(train, every))
+def test_a_claim_does_not_hold_for_other_curves(name: str, train: list[float], validation: list[float]) -> None:
+    evaluations = [(step + 1, loss) for step, loss in enumerate(validation)][9::10]
+    assert not tutorial.CLAIMS[name](tutorial.Curves(train, evaluations))
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from swiftkit.schema import IGNORED, Encoded, Message
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-BATCH_SIZE = 1000  # examples tokenised at once: enough to use all cores, few enough for the memory
+BATCH_SIZE = 1000  # examples tokenized at once: enough to use all cores, few enough for the memory
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ChatEncoder:
     def encode(self, conversations: Iterable[Sequence[Message]]) -> Iterator[Encoded]:
         """Token ids and labels of each conversation, up to its last token with loss.
 
-        Text is split where loss begins, because generation begins there: what a server tokenises as the prompt is one
+        Text is split where loss begins, because generation begins there: what a server tokenizes as the prompt is one
         piece here, and the answer starts a new one. Within a piece the tokenizer sees all of the text, so a token that
         absorbs the newline behind it (Phi-3's do) absorbs it here too.
         """

@@ -33,7 +33,7 @@ SPECIAL_TOKEN_VARIABLES = ("bos_token", "eos_token", "unk_token", "pad_token")  
 _GENERATION_TAGS = re.compile(r"\{%(-?)\s*(?:end)?generation\s*(-?)%\}")
 
 
-class Generation(Extension):
+class GenerationTag(Extension):
     """`{% generation %} … {% endgeneration %}`: the text between the tags has loss."""
 
     tags = {"generation"}  # noqa: RUF012  (jinja2 declares it so)
@@ -128,7 +128,7 @@ def _load(name: str, path: Path) -> Template:
 def compile(source: str, name: str) -> Template:
     """`source` as a template, compiled as transformers compiles one, but with a fixed date."""
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
+        trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, "jinja2.ext.loopcontrols"]
     )
     environment.globals |= {"raise_exception": _raise, "strftime_now": FIXED_DATE.strftime}
     environment.filters["tojson"] = _to_json

@@ -25,11 +25,12 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 def help_parser(command: str, config: type[Config], epilog: str) -> argparse.ArgumentParser:
     """The command line of `config`, grouped like its fields; for its help text only (`parser.read` reads the words)."""
+    words = "".join(f"[{flag.metavar} ...] " for flag in config.flags().values() if flag.positional)
     parser = argparse.ArgumentParser(
         prog=f"swiftkit {command}",
         description=config.__doc__,
         epilog=epilog,
-        usage=f"swiftkit {command} [--flag value ...]",
+        usage=f"swiftkit {command} {words}[--flag value ...]",
         formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
@@ -46,12 +47,14 @@ def help_parser(command: str, config: type[Config], epilog: str) -> argparse.Arg
     groups["Output"].add_argument(
         "--config",
         metavar="FILE",
-        help="YAML file with the same names as the flags; a run's run.yaml repeats that run. "
-        f"[{PROJECT_FILE} in this folder, if there is one]",
+        help="YAML file with options, named like the flags; a run's run.yaml repeats that run. "
+        f"[{PROJECT_FILE} in this folder, if it exists]",
     )
     if "trainer_options" in config.model_fields:
-        text = "Any ms-swift 4.6 option that swiftkit does not set itself; of another --trainer: --TRAINER.NAME."
-        parser.add_argument_group("Options of the trainer").add_argument("--swift.NAME", metavar="VALUE", help=text)
+        text = (
+            "Any ms-swift 4.6 option that swiftkit does not set itself. Another trainer's options are --TRAINER.NAME."
+        )
+        parser.add_argument_group("Trainer options").add_argument("--swift.NAME", metavar="VALUE", help=text)
     return parser
 
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 COMMANDS = {
     "sft": "fine-tune a model on your own data",
     "exam": "ask a model questions with known answers, and score it",
-    "export": "ship what was trained: merge the adapter into its base model",
-    "data": "check a dataset, show its rows as a model reads them",
-    "models": "list known models and datasets, show one, check its tokens",
-    "runs": "list the runs, show one",
-    "plugins": "list what other packages and your own folders add, check it",
-    "demo": "the whole loop with a small real model, without download",
+    "export": "merge an adapter into its base model, ready to serve",
+    "data": "check a dataset, or show its rows as a model reads them",
+    "models": "list known models and datasets; show, check, fetch or import one",
+    "runs": "list the runs, or show one",
+    "plugins": "list and check the plugins of other packages and of your own folders",
+    "demo": "run the whole loop with a small bundled model; needs no download",
 }
 ALIASES = {"eval": "exam"}
 BUG_REPORT = (
@@ -84,7 +84,7 @@ def _dispatch(words: list[str]) -> int:
         help.help_parser(name, command.CONFIG, command.EPILOG).print_help()
         return 0
     problems = Problems()
-    config = resolve.build(command.CONFIG, parser.read(command.CONFIG, rest, problems, _other_configs), problems)
+    config = resolve.build(command.CONFIG, parser.read(command.CONFIG, rest, problems, _configs), problems)
     if config.registry:
         with problems.collect():
             assets.add(config.registry)
@@ -92,9 +92,9 @@ def _dispatch(words: list[str]) -> int:
     return code
 
 
-def _other_configs() -> list[type[Config]]:
-    """The options of every command; imported only if swiftkit.yaml has a key that this command does not know."""
-    return [load_command(name).CONFIG for name in COMMANDS]
+def _configs() -> dict[str, type[Config]]:
+    """The options of every command; imported only for an option that the command itself does not know."""
+    return {name: load_command(name).CONFIG for name in COMMANDS}
 
 
 def overview() -> str:

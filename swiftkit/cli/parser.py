@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +11,6 @@ from swiftkit import files, plugins
 from swiftkit.config.fields import PROJECT_FILE, Config, value_type
 from swiftkit.config.options import CheckpointOptions
 from swiftkit.config.resolve import RawOptions
-from swiftkit.config.sft import SftConfig
 from swiftkit.errors import Problems, SwiftkitError, nearest
 
 MS_SWIFT = "swift"  # prefix of ms-swift's options; another trainer's prefix is its name
@@ -24,7 +23,7 @@ def read(
     config: type[Config],
     argv: list[str],
     problems: Problems,
-    other_configs: Callable[[], list[type[Config]]] = list,
+    commands: Callable[[], Mapping[str, type[Config]]] = dict,
 ) -> RawOptions:
     """Everything that the user gave: `swiftkit.yaml` (unless `--config` names a file), overridden by flags.
 
@@ -32,9 +31,10 @@ def read(
         config: the command's options.
         argv: its words.
         problems: unknown names, missing values and unreadable files are added here.
-        other_configs: the options of all commands, for whom keys in swiftkit.yaml may be meant.
+        commands: gives every command with its options; called only for a name that this one does not know, which may
+            be meant for another.
     """
-    typed = OptionSource(config, problems, "--")
+    typed = OptionSource(config, problems, "--", commands)
     file_name: str | None = None
     for name, values in group_words(config, argv):
         if name == "config":
@@ -47,7 +47,7 @@ def read(
             for value in values:
                 problems.add(f"unexpected argument `{value}`", "flags are written --name value")
     path = Path(file_name).expanduser() if file_name else Path(PROJECT_FILE)
-    from_file = OptionSource(config, problems, f"{path}: ")
+    from_file = OptionSource(config, problems, f"{path}: ", commands)
     if file_name or path.is_file():
         with problems.collect():
             for key, value in _content(path).items():
@@ -55,7 +55,7 @@ def read(
                 if file_name:
                     from_file.add_entry(name, value)
                 elif name := config.in_project_file.get(name, name):
-                    from_file.add_entry(name, value, other_configs)
+                    from_file.add_entry(name, value, is_shared=True)
     options = typed.options.over(from_file.options)
     chosen = options.values.get("trainer", DEFAULT_TRAINER)
     for spelling, trainer in {**from_file.trainers, **typed.trainers}.items():
@@ -92,8 +92,14 @@ def group_words(config: type[Config], argv: list[str]) -> Iterator[tuple[str, li
 class OptionSource:
     """The options from one place (the command line, a file); a second, different value for a name is a problem."""
 
-    def __init__(self, config: type[Config], problems: Problems, place: str) -> None:
-        self.config, self.problems, self.place = config, problems, place
+    def __init__(
+        self,
+        config: type[Config],
+        problems: Problems,
+        place: str,
+        commands: Callable[[], Mapping[str, type[Config]]] = dict,
+    ) -> None:
+        self.config, self.problems, self.place, self._commands = config, problems, place, commands
         self.names = config.canonical_names()
         self.options = RawOptions()
         self.trainers: dict[str, str] = {}  # option as written to the trainer that it is for
@@ -127,10 +133,8 @@ class OptionSource:
         else:
             self.problems.add(f"--{spelling} needs a value", self.config.field(name).description)
 
-    def add_entry(
-        self, spelling: str, value: Any, other_configs: Callable[[], list[type[Config]]] | None = None
-    ) -> None:
-        """A key of a file; with `other_configs`, it may be meant for another command."""
+    def add_entry(self, spelling: str, value: Any, *, is_shared: bool = False) -> None:
+        """A key of a file; in a shared one, it may be meant for another command."""
         name = self.names.get(spelling)
         if name is not None:
             if isinstance(value, bool) and value_type(self.config.field(name)) is not bool:
@@ -142,20 +146,26 @@ class OptionSource:
                 self._set(name, spelling, value)
         elif isinstance(value, dict) and self._prefix(f"{spelling}."):
             for option, inner in value.items():
-                self.add_entry(f"{spelling}.{option}", inner, other_configs)
+                self.add_entry(f"{spelling}.{option}", inner, is_shared=is_shared)
         elif spelling == TRAINER_OPTIONS and self.has_trainer_options and isinstance(value, dict):
             for option, inner in value.items():
                 self._set_trainer_option(option, spelling, inner)
-        elif other_configs is None or not self._is_for_others(spelling, other_configs):
+        elif not (is_shared and self._is_for_others(spelling)):
             self._add_unknown(spelling, value)
 
-    def _is_for_others(self, spelling: str, other_configs: Callable[[], list[type[Config]]]) -> bool:
+    def _is_for_others(self, spelling: str) -> bool:
         """Whether a key of swiftkit.yaml belongs to another command."""
         if not self.has_trainer_options:
             is_trainer_option = spelling == TRAINER_OPTIONS or self._prefix(spelling)
             if is_trainer_option or _ms_swift_options().is_allowed_bare(spelling):
                 return True
-        return any(spelling in config.canonical_names() for config in other_configs())
+        return bool(self._owners(spelling))
+
+    def _owners(self, spelling: str) -> list[str]:
+        """The commands that have an option with this name."""
+        return [
+            f"`swiftkit {name}`" for name, config in self._commands().items() if spelling in config.canonical_names()
+        ]
 
     def _set(self, name: str, spelling: str, value: Any) -> None:
         """Set an option once."""
@@ -170,8 +180,9 @@ class OptionSource:
         self.options.origins[name] = f"{self.place}{spelling}"
 
     def _set_trainer_option(self, name: str, spelling: str, value: Any) -> None:
-        prefix = self._prefix(spelling)
-        self.trainers[f"{self.place}{spelling}"] = prefix if prefix not in ("", MS_SWIFT) else DEFAULT_TRAINER
+        if spelling != TRAINER_OPTIONS:
+            prefix = self._prefix(spelling)
+            self.trainers[f"{self.place}{spelling}"] = prefix if prefix not in ("", MS_SWIFT) else DEFAULT_TRAINER
         self.options.values.setdefault(TRAINER_OPTIONS, {})[name] = value
         self.options.origins[TRAINER_OPTIONS] = f"{self.place}{spelling}"
 
@@ -195,8 +206,8 @@ class OptionSource:
             return
         dashes = "--" if self.place == "--" else ""
         hint = ms_swift.migration_hint(spelling) if from_tutorials else None
-        if not self.has_trainer_options and spelling in SftConfig.canonical_names():
-            hint = "it is an option of `swiftkit sft`"
+        if owners := self._owners(spelling):
+            hint = f"it is an option of {' and '.join(owners)}"
         hint = hint or nearest(dashes + spelling, [dashes + name for name in self.names])
         kind = "unknown flag" if dashes else f"{self.place}unknown key"
         self.problems.add(f"{kind} `{dashes}{spelling}`", hint)

@@ -20,7 +20,7 @@ class ExamConfig(CheckpointOptions):
 
     dataset: list[str] = flag(
         [],
-        "Questions with reference answers: names, files or hub ids, as for sft.",
+        "Questions with reference answers: names, files or Hub ids, as for sft.",
         "Questions",
         "exam_dataset",
         "eval_dataset",
@@ -30,7 +30,7 @@ class ExamConfig(CheckpointOptions):
     )
     train_dataset: list[str] = flag(
         [],
-        "Training data: determines the exam that belongs to it, and provides --examples.",
+        "Training data: determines the exam that belongs to it, and provides the few-shot examples.",
         "Questions",
         shown="the run's, or the model's own",
     )
@@ -48,10 +48,14 @@ class ExamConfig(CheckpointOptions):
         None, "Format instruction added to every question.", "Questions", shown="as in training"
     )
     examples: int = flag(
-        0, "Few-shot examples from the training data in front of every question.", "Questions", "few_shot", ge=0
+        0,
+        "Number of few-shot examples from the training data before every question (also --few_shot).",
+        "Questions",
+        "few_shot",
+        ge=0,
     )
 
-    engine: str = flag("transformers", "What generates the responses (docs/plugins.md).", "Responses", metavar="NAME")
+    engine: str = flag("transformers", "Inference engine (docs/plugins.md).", "Responses", metavar="NAME")
     max_new_tokens: int = flag(512, "Maximum new tokens per response.", "Responses", "max_tokens", ge=1)
     batch_size: int | None = flag(
         None,
@@ -62,15 +66,13 @@ class ExamConfig(CheckpointOptions):
         ge=1,
         shown="as many as fit into memory, at most 256",
     )
-    seed: int = flag(42, "Seed of sampling and few-shot examples.", "Responses", ge=0, lt=2**32)
+    seed: int = flag(42, "Random seed of sampling and few-shot examples.", "Responses", ge=0, lt=2**32)
 
     scorer: str = flag("ans", "Scoring rule (docs/exam.md).", "Score", metavar="NAME")
-    tolerance: float = flag(
-        0, "Maximum relative difference from a reference number that counts as equal.", "Score", ge=0, lt=1
-    )
+    tolerance: float = flag(0, "Relative tolerance when a number is compared with the reference.", "Score", ge=0, lt=1)
     with_base: bool = flag(
-        False, "Also examine the base model on the same questions, unless that was done before.", "Score"
+        False, "Also evaluate the base model on the same questions, unless its result is known.", "Score"
     )
     fail_under: float | None = flag(
-        None, "Exit code 3 if the score is lower, 0 to 100.", "Score", ge=0, le=100, shown="off"
+        None, "Exit with code 3 if the score is lower than this, 0 to 100.", "Score", ge=0, le=100, shown="off"
     )

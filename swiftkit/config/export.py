@@ -7,13 +7,17 @@ from swiftkit.config.options import CheckpointOptions
 
 
 class ExportConfig(CheckpointOptions):
-    """Ship what was trained: merge the adapter into its base model, or write a fully fine-tuned model."""
+    """Export a checkpoint: merge its adapter into the base model, or write a fully fine-tuned model."""
 
-    merge_lora: bool = flag(False, "Merge the adapter into a copy of its base model: short for --to merged.", "What")
+    merge_lora: bool = flag(False, "Merge the adapter into a copy of its base model; short for --to merged.", "Target")
     to: str | None = flag(
-        None, "Export target (docs/export.md).", "What", metavar="NAME", shown="merged, for a full fine-tune"
+        None,
+        "Export target (docs/export.md).",
+        "Target",
+        metavar="NAME",
+        shown="merged for a full fine-tune, else none",
     )
     export_dir: str | None = flag(
-        None, "Folder of the export.", "Output", shown="<target>-<step> in the run's folder", metavar="FOLDER"
+        None, "Folder to export to.", "Output", shown="<target>-<step> in the run's folder", metavar="FOLDER"
     )
-    overwrite: bool = flag(False, "Replace an existing export.", "Output")
+    overwrite: bool = flag(False, "Replace an existing export in that folder.", "Output")

@@ -67,7 +67,7 @@ class Config(BaseModel):
 
     registry: str | None = flag(
         None,
-        "Folder with further `registry/`, `templates/`, `datasets/` folders, as under $SWIFTKIT_HOME.",
+        "Folder with additional `registry/`, `templates/` and `datasets/` folders, like $SWIFTKIT_HOME.",
         "Output",
         metavar="FOLDER",
         shown="none",

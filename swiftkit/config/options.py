@@ -24,12 +24,12 @@ class ModelOptions(Config):
     )
     model_id_or_path: str | None = flag(
         None,
-        "Folder with the weights, or a hub id.",
+        "Folder with the weights, or a Hub id.",
         "Model",
         "model",
         "model_name_or_path",
         "model_name",
-        shown="found by --model_type",
+        shown="looked up by --model_type",
         metavar="PATH",
     )
     trust_remote_code: bool = flag(
@@ -50,8 +50,8 @@ class DataOptions(ModelOptions):
 
     dataset: list[str] = flag(
         [],
-        "Training datasets: registry names (`swiftkit models --datasets`), files (.jsonl .json .csv .parquet) or hub "
-        "ids (org/name[:subset[:split]]); append `#500` to draw 500 rows.",
+        "Training datasets: registry names (`swiftkit models --datasets`), files (.jsonl .json .csv .parquet) or Hub "
+        "ids (org/name[:subset[:split]]). Append `#500` to sample 500 rows.",
         "Data",
         "custom_train_dataset_path",
         "train_dataset",
@@ -63,15 +63,20 @@ class DataOptions(ModelOptions):
     )
     dataset_test_ratio: float | None = flag(
         None,
-        "Share of the rows used for validation, 0 to 1; 0 turns validation off.",
+        "Fraction of the rows that is held out for validation, 0 to 1; 0 disables validation.",
         "Data",
         "split_dataset_ratio",
         ge=0,
         lt=1,
-        shown="0.01 of the rows, at least 64, at most 1000, never over 0.2",
+        shown="1% of the rows, but at least 64 and at most 1000, and never more than 20%",
     )
     format: str | None = flag(None, "Format of the rows.", "Data", shown="recognized by their columns", metavar="NAME")
-    task: str = flag("sft", "What a row is trained as (docs/plugins.md).", "Data", metavar="NAME")
+    task: str = flag(
+        "sft",
+        "Training task: which rows are valid and which tokens have loss (docs/plugins.md).",
+        "Data",
+        metavar="NAME",
+    )
     system: str | None = flag(
         None, "System prompt for rows that have none.", "Data", shown="the model's own", metavar="TEXT"
     )
@@ -90,10 +95,15 @@ class DataOptions(ModelOptions):
         ge=8,
     )
     max_dropped: float = flag(
-        0.05, "Maximum share of rows that may be dropped as too long, 0 to 1.", "Data", ge=0, le=1
+        0.05, "Maximum fraction of rows that may be dropped as too long, 0 to 1.", "Data", ge=0, le=1
     )
     seed: int = flag(
-        42, "Seed of sampling, split, order, dropout and adapter initialization.", "Data", "data_seed", ge=0, lt=2**32
+        42,
+        "Random seed of sampling, split, order, dropout and adapter initialization.",
+        "Data",
+        "data_seed",
+        ge=0,
+        lt=2**32,
     )
 
 
@@ -105,11 +115,12 @@ class CheckpointOptions(ModelOptions):
     )
     ckpt: str | None = flag(
         None,
-        "best, last or base of the newest run, RUN, RUN:best, RUN:last, RUN:base, or a folder (adapter or model).",
+        "Checkpoint: best, last or base (of the newest run), RUN, RUN:best, RUN:last, RUN:base, or a folder with an "
+        "adapter or a model.",
         "Model",
         "ckpt_dir",
         "adapters",
-        shown="best; base if a model is named",
+        shown="best, or the base model if one is named",
         metavar="CKPT",
     )
-    output_dir: str = flag("output", "Folder of all runs.", "Output", metavar="FOLDER")
+    output_dir: str = flag("output", "Folder for all runs.", "Output", metavar="FOLDER")

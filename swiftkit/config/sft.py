@@ -32,47 +32,47 @@ class SftConfig(DataOptions):
         "LoRA",
         "target_modules",
         "lora_target",
-        shown="the registry's",
+        shown="those of the model's family",
     )
 
     learning_rate: float | None = flag(
         None, "Peak learning rate.", "Training", "lr", gt=0, shown="1e-4, with --sft_type full 1e-5"
     )
-    num_train_epochs: float = flag(1, "Passes over the training rows.", "Training", "epochs", gt=0)
+    num_train_epochs: float = flag(1, "Number of passes over the training rows.", "Training", "epochs", gt=0)
     max_steps: int | None = flag(None, "Stop after this many optimizer steps.", "Training", ge=1, shown="all epochs")
     batch_size: int = flag(1, "Per-device training batch size.", "Training", "per_device_train_batch_size", ge=1)
     gradient_accumulation_steps: int | None = flag(
         None,
-        "Batches whose gradients are accumulated for one optimizer step.",
+        "Number of batches whose gradients are accumulated per optimizer step.",
         "Training",
         ge=1,
-        shown="effective batch of 16",
+        shown="effective batch size of 16",
     )
     warmup_ratio: float = flag(
-        0.05, "Share of the steps during which the learning rate rises, 0 to 1.", "Training", ge=0, lt=1
+        0.05, "Fraction of the steps used for learning rate warmup, 0 to 1.", "Training", ge=0, lt=1
     )
     eval_steps: int | None = flag(
         None,
-        "Optimizer steps between evaluations; each one also saves a checkpoint.",
+        "Optimizer steps between evaluations; each evaluation also saves a checkpoint.",
         "Training",
         "eval_step",
         "save_steps",
         ge=1,
-        shown="about ten a run",
+        shown="about ten evaluations per run",
     )
     gradient_checkpointing: bool | None = flag(
         None,
         "Recompute activations to save memory.",
         "Training",
         "use_gradient_checkpointing",
-        shown="if the memory estimate requires it",
+        shown="only if the memory estimate requires it",
     )
-    trainer: str = flag("ms_swift", "Training engine (docs/plugins.md).", "Training", metavar="NAME")
+    trainer: str = flag("ms_swift", "Training backend (docs/plugins.md).", "Training", metavar="NAME")
     trainer_options: dict[str, Any] = Field(
         default={}, description="Further options of the trainer, given as --swift.NAME VALUE for ms-swift."
     )
 
-    output_dir: str = flag("output", "Folder of all runs.", "Output", metavar="FOLDER")
+    output_dir: str = flag("output", "Folder for all runs.", "Output", metavar="FOLDER")
     dry_run: bool = flag(False, "Check everything, print what would happen, and stop.", "Output", exclude=True)
 
     @model_validator(mode="before")

@@ -80,7 +80,8 @@ def resolve_dataset(name: str) -> Source:
         path = Path(plain).expanduser()
         is_file = path.is_file()
     except (OSError, UnicodeEncodeError, RuntimeError) as error:
-        raise SwiftkitError(f"--dataset {name[:60]!r} is not a file name: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SwiftkitError(f"--dataset {name[:60]!r} is not a file name: {reason}") from error
     known = assets.candidates("datasets", ".yaml")
     if is_file:
         return Source(name, path, sample)
@@ -92,7 +93,7 @@ def resolve_dataset(name: str) -> Source:
         raise SwiftkitError(f"dataset {plain} does not exist", _similar_files(Path(plain)))
     if re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+){0,2}", plain):
         return Source(name, hub.fetch_dataset(plain), sample)
-    hint = nearest(plain, known) + "; a file ends in " + " ".join(SUFFIXES) + ", a hub id is org/name"
+    hint = f"{nearest(plain, known)} (a file ends in {' or '.join(SUFFIXES)}, a hub id is org/name)"
     raise SwiftkitError(f"no dataset is named `{plain}`", hint)
 
 

@@ -104,7 +104,7 @@ def recognize(row: dict[str, Any], place: str) -> str:
             "to train on the chosen answers only, write them as `messages`",
         )
     known = "; ".join(f"{name} ({', '.join(columns)})" for name, columns in sorted(formats.items()))
-    raise SwiftkitError(f"{place}: the row has {_columns(row)}, which is not a known format", f"known formats: {known}")
+    raise SwiftkitError(f"{place}: the row has {_columns(row)}, which match no known format", f"known formats: {known}")
 
 
 def _known_formats() -> dict[str, tuple[str, ...]]:

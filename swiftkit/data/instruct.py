@@ -36,6 +36,11 @@ def add_instruction(example: Example, name: str) -> Example:
     return replace(example, messages=(*history, new_question, new_answer))
 
 
+def mentions_markers(example: Example) -> bool:
+    """Whether a system prompt or question of the conversation speaks of answer markers."""
+    return any(_MENTIONS_MARKERS.search(m["content"]) for m in example.messages if m["role"] != "assistant")
+
+
 def strip_instruction(example: Example) -> Example:
     """The example without the instruction, as its question was in the data; the answer stays as it is."""
     if len(example.messages) < 2:

@@ -1,4 +1,4 @@
-"""From the names of datasets to the rows of a run: read, tokenise, drop what is too long, hold some back."""
+"""From the names of datasets to the rows of a run: read, tokenize, drop what is too long, hold some back."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def divide(
     tokenized: tuple[list[TokenizedExample], list[TokenizedExample]],
     notes: list[str],
 ) -> TrainingData:
-    """The second half of `prepare`, for examples that are tokenised already."""
+    """The second half of `prepare`, for examples that are tokenized already."""
     kept, held_out = (drop_too_long(part, options.max_length, options.max_dropped) for part in tokenized)
     too_long = sum(map(len, tokenized)) - len(kept) - len(held_out)
     if held_out:

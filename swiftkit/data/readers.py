@@ -39,7 +39,7 @@ def read(source: Source, seed: int) -> RawRows:
             if isinstance(row, dict):
                 rows.rows.append((f"{source.path}:{number}", row))
             else:
-                problems.add(f"{source.path}:{number}: the row is {type(row).__name__}, not an object")
+                problems.add(f"{source.path}:{number}: the row is of type {type(row).__name__}, not an object")
     except OSError as error:
         raise SwiftkitError(f"{source.path}: {error.strerror}") from error
     problems.raise_any(MAX_PROBLEMS_SHOWN)
@@ -67,7 +67,7 @@ def _text(path: Path) -> str:
 def _jsonl(path: Path, problems: Problems) -> Iterator[tuple[int, Any]]:
     text = _text(path)
     if text.lstrip().startswith("["):
-        raise SwiftkitError(f"{path} is a JSON array, and .jsonl is one object a line", "rename it to .json")
+        raise SwiftkitError(f"{path} is a JSON array, but .jsonl has one object per line", "rename it to .json")
     # Only "\n" ends a line: JSON strings may contain the other separators of `str.splitlines`.
     yield from files.parse_jsonl(text.split("\n"), lambda number, reason: problems.add(f"{path}:{number}: {reason}"))
 
@@ -96,7 +96,7 @@ def _refuse_single_object(path: Path, text: str) -> None:
         lists = " or ".join(repr(key) for key, value in content.items() if isinstance(value, list))
         raise SwiftkitError(
             f"{path} is one JSON object with {', '.join(map(repr, content))}",
-            f"the file must be the array of rows; is it the value of {lists}?" if lists else "write one row a line",
+            f"the file must be the array of rows; is it the value of {lists}?" if lists else "write one row per line",
         )
 
 

@@ -52,8 +52,9 @@ def drop_too_long(examples: list[TokenizedExample], max_length: int, max_dropped
         raise SwiftkitError(
             f"{dropped:,} of {len(examples):,} rows are longer than --max_length {max_length} tokens; "
             f"the longest is {longest.example.source} with {longest.num_tokens:,}",
-            f"--max_length {lengths[-1]} keeps all of them, {sufficient} keeps enough; or allow it with --max_dropped "
-            f"{math.ceil(100 * dropped / len(examples)) / 100}",
+            f"--max_length {lengths[-1]} keeps all of them"
+            + (f", {sufficient} keeps enough" if sufficient < lengths[-1] else "")
+            + f"; or allow it with --max_dropped {math.ceil(100 * dropped / len(examples)) / 100}",
         )
     return kept
 

@@ -26,7 +26,7 @@ def exam(
     on_event: Callable[[Event], None] | None = None,
     problems: Problems | None = None,
 ) -> ExamResult:
-    """Examine a checkpoint; returns its result, with that of the base model as `base` if there is one.
+    """Evaluate a checkpoint; returns its result, with that of the base model as `base` if there is one.
 
     Args:
         config: the options.

@@ -2,7 +2,8 @@
 
 Answers are kept under a hash of everything that they depend on (weights, prompts, stop rule, limit, precision, engine),
 and below that the scores under a hash of what they depend on in addition (scorer, tolerance, references). So another
-scorer uses the same answers, and neither can belong to something else.
+tolerance, or a scorer that ends responses at the same place, uses the same answers, and neither can belong to something
+else.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ def prepare(config: ExamConfig, checkpoint: Checkpoint) -> PreparedExam:
         context.tokenizer_file,
         _stops(context),
         PromptSettings(system=prompting.system, instruct=prompting.instruct, examples=config.examples),
-        _notes(config, checkpoint, prompting, selected),
+        _notes(config, checkpoint, selected),
         is_validation=selected.is_validation,
     )
 
@@ -258,7 +258,7 @@ def _check_context(questions: list[Question], config: ExamConfig, max_positions:
     )
 
 
-def _notes(config: ExamConfig, checkpoint: Checkpoint, prompting: _Prompting, selected: _Selection) -> list[str]:
+def _notes(config: ExamConfig, checkpoint: Checkpoint, selected: _Selection) -> list[str]:
     """What a user should know before reading the score."""
     notes = []
     contaminated = len(contamination.exact_matches(selected.rows, _kept(checkpoint, "train")))
@@ -266,17 +266,20 @@ def _notes(config: ExamConfig, checkpoint: Checkpoint, prompting: _Prompting, se
         notes.append(
             f"{contaminated:,} of {len(selected.rows):,} questions are in the training data, which inflates the score"
         )
-    if reads_markers(config.scorer) and prompting.instruct == "none" and _lack_markers(selected.rows):
+    if reads_markers(config.scorer) and not _show_markers(selected.rows):
         notes.append(
-            "the references end with `#### n` and no instruction asks the model for a marker, so an answer scores ½ at "
-            "most; --instruct ans asks for it, in training and exam alike"
+            "the references end with `#### n` and no prompt asks the model for a marker, without which an answer "
+            "scores ½ at most; --instruct ans asks for it, in training and exam alike"
         )
     return notes
 
 
-def _lack_markers(rows: Sequence[Example]) -> bool:
-    """Whether no reference has an answer marker."""
-    return all(markers.marker_style(_reference(example)) == "#### n" for example in rows)
+def _show_markers(rows: Sequence[Example]) -> bool:
+    """Whether a prompt mentions answer markers, or a reference does not end with `#### n` alone."""
+    with suppress(ValueError):  # a marker that the scorer accepts although it is empty or a placeholder
+        ends_with_number = all(markers.marker_style(_reference(example)) == "#### n" for example in rows)
+        return not ends_with_number or any(map(instruct.mentions_markers, rows))
+    return True
 
 
 def _stops(context: ModelContext) -> Stops:

@@ -30,7 +30,7 @@ class ExamResult(ExamScore):
         types: score of each type of question.
         dataset: the questions, as a user would name them.
         is_validation: whether they are the run's validation rows, by which the checkpoint was chosen.
-        checkpoint, model, kind, step, run: what was examined.
+        checkpoint, model, kind, step, run: what was evaluated.
         scorer, tolerance: how it was scored.
         prompt: how it was asked.
         engine, dtype, max_new_tokens: how it was answered.

@@ -88,9 +88,7 @@ def _make(order: Order, folder: Path, key: str) -> None:
     estimates.require_disk(folder, _num_bytes(order), flag="--export_dir", what="the export")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _lock(folder):
-        what = f"merging {checkpoint.label} with {checkpoint.folder.path}"
-        what = what if checkpoint.adapter else f"exporting {checkpoint.label}"
-        logger.info("%s into %s, stored in %s", what, folder, order.dtype)
+        logger.info("exporting %s to %s (%s, %s)", checkpoint.label, folder, order.target, order.dtype)
         for leftover in folder.parent.glob(f".{folder.name}.partial-*"):  # of an export that was killed
             shutil.rmtree(leftover, ignore_errors=True)
         # A name of its own: a child process that has outlived such an export must not write into this one.

@@ -184,7 +184,7 @@ def _prompt_difference(messages: list[Message], exported: list[dict[str, Any]], 
     """Where the prompts in front of a conversation's answers differ; empty if they do not.
 
     The first prompt is compared as text and as tokens. Later ones, which contain answers, as text only: a server
-    tokenises them in one piece, and training starts a piece where an answer starts.
+    tokenizes them in one piece, and training starts a piece where an answer starts.
     """
     places = [index for index, message in enumerate(messages) if message["role"] == "assistant"]
     for number, (place, prompt) in enumerate(zip(places, exported, strict=True), 1):

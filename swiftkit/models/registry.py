@@ -14,6 +14,7 @@ from swiftkit import assets, files
 from swiftkit.errors import SwiftkitError, nearest
 
 FIELDS_HINT = "docs/registry.md lists the fields"
+FORMER_FIELDS = {"differs": "template_notes", "embedded": "bundled"}
 REQUIRED_SIZES = ("hidden_size", "num_hidden_layers", "intermediate_size", "num_attention_heads", "vocab_size")
 
 
@@ -210,7 +211,9 @@ def _family(name: str, content: dict[str, Any], path: Path, templates: Iterable[
         family = Family(**{**content, "name": name})
     except ValidationError as error:
         reasons = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg'].lower()}" for e in error.errors())
-        raise SwiftkitError(f"{path} is not a registry entry: {reasons}", FIELDS_HINT) from error
+        former = {str(e["loc"][-1]) for e in error.errors() if e["type"] == "extra_forbidden"} & set(FORMER_FIELDS)
+        renamed = "; ".join(f"`{field}` is now `{FORMER_FIELDS[field]}`" for field in sorted(former))
+        raise SwiftkitError(f"{path} is not a registry entry: {reasons}", renamed or FIELDS_HINT) from error
     if path.parent != assets.roots("registry")["swiftkit"]:  # swiftkit's tests verify swiftkit's own files only
         family = family.model_copy(update={"level": "consistent"})
     if family.template not in templates:

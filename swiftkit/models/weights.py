@@ -156,7 +156,7 @@ def weight_files(path: Path) -> list[Path]:
     if pickles:
         raise SwiftkitError(
             f"{path} holds pickle weights only ({pickles[0]}), which can run code when they are loaded",
-            "get the safetensors version of this model, or convert it on a machine that you can afford to lose",
+            "get the safetensors version of this model, or convert it in an isolated environment",
         )
     others = ", ".join(p.name for p in path.glob("*.safetensors"))
     raise SwiftkitError(

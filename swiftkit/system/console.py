@@ -18,7 +18,7 @@ def configure() -> None:
     level = (os.environ.get("LOG_LEVEL") or "INFO").upper()
     levels = logging.getLevelNamesMapping()
     if level not in levels:
-        raise SwiftkitError(f"LOG_LEVEL is `{level}`", "one of " + ", ".join(sorted(levels)))
+        raise SwiftkitError(f"LOG_LEVEL: `{level}` is not a log level", "use one of " + ", ".join(sorted(levels)))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character that the terminal lacks must not end the command
             stream.reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Weights to examine or to ship: a base model, an adapter on its base, a merged or fully fine-tuned model."""
+"""Weights to evaluate or to ship: a base model, an adapter on its base, a merged or fully fine-tuned model."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights to examine or to ship.
+    """Weights to evaluate or to ship.
 
     Attributes:
         label: how a user would call it: `best of tiny-math/v0-…`, `base`, a folder.

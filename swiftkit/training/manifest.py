@@ -13,7 +13,8 @@ from swiftkit.system import events, hardware, session
 from swiftkit.system.events import Finished, Phase
 from swiftkit.system.versions import versions
 from swiftkit.training.planning import TrainingPlan
-from swiftkit.training.run import BaseModelRecord, Run, RunRecord, TokenCounts
+from swiftkit.training.record import BaseModelRecord, RunRecord, TokenCounts
+from swiftkit.training.run import Run
 from swiftkit.training.trainers import TrainResult
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")

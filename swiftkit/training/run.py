@@ -7,22 +7,21 @@ import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
 from filelock import FileLock
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from swiftkit import files
 from swiftkit.chat import template
 from swiftkit.chat.template import Template
 from swiftkit.config.resolve import best_effort
 from swiftkit.config.sft import SftConfig
-from swiftkit.data.split import RowCounts
 from swiftkit.errors import SwiftkitError, unknown
 from swiftkit.schema import Example
 from swiftkit.system import events
 from swiftkit.system.events import Started
+from swiftkit.training.record import BestCheckpoint, RunRecord
 
 _VERSION = re.compile(r"v(\d+)-\d{8}-\d{6}$")
 # Only needed to resume training. `best` is for use, and these are most of a checkpoint's bytes, or pickles.
@@ -30,84 +29,6 @@ _TRAINING_STATE = (
     *("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "training_args.bin"),
     *("global_step*", "latest", "zero_to_fp32.py"),  # DeepSpeed's
 )
-
-
-class _Record(BaseModel):
-    """Part of a record; unknown fields are ignored, so that runs of other versions can be read."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class BaseModelRecord(_Record):
-    """The base model of a run: its folder, its family, its number of parameters."""
-
-    folder: str = ""
-    family: str = ""
-    parameters: int | None = None
-
-
-class TokenCounts(_Record):
-    """Tokens of one pass over the training rows, how many of them have loss, and tokens of the longest row."""
-
-    train: int = 0
-    loss: int = Field(default=0, validation_alias=AliasChoices("loss", "learned"))
-    longest: int = 0
-
-
-class BestCheckpoint(_Record):
-    """The best checkpoint: optimizer steps, the metric and its value; in best.json also the hash of each file."""
-
-    step: int
-    value: float
-    metric: str = "eval_loss"
-    sha256: dict[str, str] = {}
-
-
-class RunRecord(_Record):
-    """What happened to a run.
-
-    Attributes:
-        command: the command line, or None for Python code.
-        folder: working directory.
-        state: `running`, `finished`, `failed`, `interrupted` or `crashed`.
-        started, ended: local time with offset.
-        versions: of the libraries.
-        device: where it ran.
-        dtype, dtype_reason: the compute precision, and why.
-        model: the base model.
-        template: name of the chat template; its text is in template.jinja.
-        sha256: hash of every input file.
-        rows, tokens: sizes of the data.
-        trainable: parameters that are trained.
-        steps: planned optimizer steps.
-        error: why it failed.
-        seconds: duration of the training.
-        memory: peak in bytes, by device.
-        best: the best checkpoint.
-        last: optimizer steps of the last checkpoint.
-    """
-
-    command: str | None = None
-    folder: str = ""
-    state: str = "running"
-    error: str | None = None
-    started: str = ""
-    ended: str | None = None
-    seconds: float | None = None
-    versions: dict[str, str] = {}
-    device: dict[str, Any] = {}
-    memory: dict[str, int] | None = None
-    dtype: str = ""
-    dtype_reason: str = ""
-    model: BaseModelRecord = BaseModelRecord()
-    template: str = ""
-    sha256: dict[str, str] = {}
-    rows: RowCounts = RowCounts()
-    tokens: TokenCounts = TokenCounts()
-    trainable: int | None = None
-    steps: int | None = None
-    best: BestCheckpoint | None = None
-    last: int | None = None
 
 
 @dataclass(frozen=True)
@@ -220,8 +141,13 @@ class Run:
         return examples
 
     def state(self) -> str:
-        """`running`, `finished`, `failed`, `interrupted`, or `crashed` (it ended without saying so)."""
-        reported = list(events.read(self.events))
+        """`running`, `finished`, `failed`, `interrupted`, or `crashed` (it ended without saying so).
+
+        Once a run has ended, its record has the state; before that, or if swiftkit was killed, its events have it.
+        """
+        if (recorded := self.read().record.state) != "running":
+            return recorded
+        reported = events.effective(events.read(self.events))
         if end := events.last_end(reported):
             return end.name
         return "running" if any(isinstance(event, Started) and _is_alive(event) for event in reported) else "crashed"
@@ -267,8 +193,7 @@ def find_run(output: Path, name: str) -> Run:
 
 
 def save_best(run: Path, checkpoint: Path, step: int, value: float, metric: str = "eval_loss") -> None:
-    """Make `checkpoint` the best one: a copy of its own, then the link, then best.json; the former best is deleted
-    last.
+    """Make `checkpoint` the best one: first a copy, then the link, then best.json; the former best is deleted last.
 
     Args:
         run: the run folder.

@@ -19,7 +19,8 @@ from swiftkit.system.events import Event
 from swiftkit.training import curves, manifest, planning
 from swiftkit.training.job import JobModel, TrainJob
 from swiftkit.training.planning import TrainingPlan
-from swiftkit.training.run import Run, RunRecord, create_run
+from swiftkit.training.record import RunRecord
+from swiftkit.training.run import Run, create_run
 from swiftkit.training.trainers import TrainResult
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,8 @@ def sft(
         SwiftkitError: everything that is wrong with options, model or data; nothing was written.
         TrainingError: the training failed or was interrupted.
     """
+    if config.dry_run:
+        raise SwiftkitError("dry_run is for the command line", "swiftkit.training.planning.plan(config) only plans")
     with assets.search_path():
         plan = planning.plan(config, problems)
         if on_plan:
@@ -77,21 +80,34 @@ def _train(plan: TrainingPlan, on_event: Callable[[Event], None] | None) -> Run:
     hashing = Thread(target=lambda: weights.update(manifest.hash_weights(plan)), daemon=True)
     hashing.start()
     start = time.time()
-    result: TrainResult = plugins.get("trainers", plan.config.trainer)(create_job(run.path, plan), on_event)
+    try:
+        result: TrainResult = plugins.get("trainers", plan.config.trainer)(create_job(run.path, plan), on_event)
+    except BaseException:  # such as KeyboardInterrupt in a notebook; the training process has ended by now
+        step = max((getattr(event, "step", 0) for event in events.read(run.events)), default=0)
+        _finish(run, plan, record, TrainResult("interrupted", step), time.time() - start)
+        raise
     seconds = time.time() - start
     if result.state == "finished":  # after an interrupt, the user does not want to wait for hashes
         hashing.join()
     record = record.model_copy(update={"sha256": {**record.sha256, **weights}})
+    _finish(run, plan, record, result, seconds)
+    if result.state != "finished":
+        raise TrainingError(run, result)
+    return run
+
+
+def _finish(run: Run, plan: TrainingPlan, record: RunRecord, result: TrainResult, seconds: float) -> None:
+    """Complete the record, draw the curves."""
     record = manifest.finish(run, record, result, seconds)
     manifest.save(run, plan, record)
     if result.step:
         what = "full" if plan.config.sft_type == "full" else f"rank {plan.config.lora_rank}"
         title = f"{run.name}, {what}, learning rate {plan.config.learning_rate:g}"
         curves.save(curves.from_events(events.effective(events.read(run.events))), title, run.curves)
-    _warn_about_parameters(plan, record)
-    if result.state != "finished":
-        raise TrainingError(run, result)
-    return run
+    if record.trainable != plan.trainable:
+        logger.warning(
+            "the trainer trained %s parameters, not the %s announced", f"{record.trainable:,}", f"{plan.trainable:,}"
+        )
 
 
 def create_job(folder: Path, plan: TrainingPlan) -> TrainJob:
@@ -136,10 +152,3 @@ def _row(tokenized: TokenizedExample) -> dict[str, Any]:
     example = tokenized.example
     content: dict[str, Any] = {"text": example.text} if example.text else {"messages": list(example.messages)}
     return content | {"source": example.source, "num_tokens": tokenized.num_tokens, "type": example.type}
-
-
-def _warn_about_parameters(plan: TrainingPlan, record: RunRecord) -> None:
-    if record.trainable != plan.trainable:
-        logger.warning(
-            "the trainer trained %s parameters, not the %s announced", f"{record.trainable:,}", f"{plan.trainable:,}"
-        )

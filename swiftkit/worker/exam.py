@@ -99,7 +99,7 @@ def register(session: ExamSession) -> None:
     register_benchmark(meta)(Exam)
 
 
-def examine(session: ExamSession) -> dict[str, Any]:
+def evaluate(session: ExamSession) -> dict[str, Any]:
     """Answer and score all questions; returns what evalscope reports: its version, score and number of questions."""
     import evalscope
 
@@ -149,10 +149,10 @@ def main(path: str) -> int:
 
 
 def _work(session: ExamSession, num_known: int) -> Event:
-    """Examine, write the files, and say how it ended."""
+    """Evaluate, write the files, and say how it ended."""
     exam_files = session.job.files
     try:
-        reported = examine(session)
+        reported = evaluate(session)
         if session.bug:
             raise RuntimeError("the scorer raised")
         answers = [session.answers[number] for number in sorted(session.answers)]

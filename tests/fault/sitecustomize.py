@@ -1,6 +1,6 @@
-"""Put on PYTHONPATH by tests: in the process that answers an exam, the model fails on the questions of `$FAIL_ON`.
+"""Put on PYTHONPATH by tests: in an exam's worker, the model fails on the questions whose numbers are in `$FAIL_ON`.
 
-With `$FAIL_BY=kill` the process is killed there, as the kernel does when memory runs out.
+With `$FAIL_BY=kill` the worker is killed there, as the kernel does when memory runs out.
 """
 
 import os
@@ -8,16 +8,16 @@ import signal
 import sys
 
 if "FAIL_ON" in os.environ and "swiftkit.worker.exam" in sys.orig_argv:
-    from swiftkit.worker.generation import Answerer
+    from swiftkit.exams.engines.transformers import TransformersEngine
 
     numbers = {int(number) for number in os.environ["FAIL_ON"].split(",")}
-    sound = Answerer._batch
+    generate_batch = TransformersEngine._generate_batch
 
-    def broken(self, prompts, finished):
+    def fail(self, prompts, stop, on_done):
         if numbers & {prompt.number for prompt in prompts}:
             if os.environ.get("FAIL_BY") == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             raise RuntimeError("no memory for this question")
-        sound(self, prompts, finished)
+        generate_batch(self, prompts, stop, on_done)
 
-    Answerer._batch = broken
+    TransformersEngine._generate_batch = fail

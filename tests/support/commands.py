@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -45,11 +46,13 @@ def swiftkit(
     Args:
         words: the command line.
         cwd: working directory.
-        process: start a process of its own, whose workers are real starts as well; so does a PYTHONPATH.
+        process: start a process of its own, whose workers are real starts as well; so does a PYTHONPATH with a
+            sitecustomize.py. Packages in another PYTHONPATH are installed for this command only.
         timeout: in seconds, of such a process.
         environment: further environment variables.
     """
-    if process or "PYTHONPATH" in environment:
+    packages = environment.get("PYTHONPATH")
+    if process or (packages and Path(packages, "sitecustomize.py").exists()):
         return subprocess.run(
             [*SWIFTKIT, *words],
             cwd=cwd,
@@ -64,15 +67,30 @@ def swiftkit(
         warm_workers(),
         mock.patch.dict(os.environ, environment),
         contextlib.chdir(cwd or Path.cwd()),
+        _installed(packages),
         contextlib.redirect_stdout(stdout),
         contextlib.redirect_stderr(stderr),
     ):
-        clear_caches()
-        try:
-            code = cli.main(list(words))
-        finally:
-            clear_caches()  # the environment and its folders are the test's
+        code = cli.main(list(words))
     return subprocess.CompletedProcess([*SWIFTKIT, *words], code, stdout.getvalue(), stderr.getvalue())
+
+
+@contextlib.contextmanager
+def _installed(packages: str | None) -> Iterator[None]:
+    """Packages of a folder, which nothing remembers afterwards; what is cached is read again before and after."""
+    clear_caches()
+    if packages:
+        sys.path.insert(0, packages)
+        importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        if packages:
+            sys.path.remove(packages)
+            for name, module in list(sys.modules.items()):
+                if (getattr(module, "__file__", None) or "").startswith(packages):
+                    del sys.modules[name]
+        clear_caches()
 
 
 @contextlib.contextmanager

@@ -45,7 +45,8 @@ CLIENT = """#!{python} -SE
 import array, json, os, signal, socket, sys
 words = sys.argv[1:]
 is_worker = words[:1] == ["-m"] and words[1] in {workers!r}
-if not is_worker or os.environ.get("PYTHONPATH"):
+folders = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+if not is_worker or any(os.path.exists(os.path.join(folder, "sitecustomize.py")) for folder in folders):
     os.execv({python!r}, [{python!r}, *words])
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
@@ -184,7 +185,7 @@ def _run(request: dict[str, Any], streams: list[int]) -> NoReturn:
     _, module, *arguments = request["argv"]
     sys.argv = [module, *arguments]
     sys.orig_argv = [sys.executable, "-m", *sys.argv]
-    sys.path[0] = request["folder"]
+    sys.path[:1] = [request["folder"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     warnings.simplefilter("ignore", RuntimeWarning)
     code = 0
     try:

@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import torch
+
 from datagen import problems, problems_zh
 from datagen.scene import Problem
-
 from swiftkit.chat import template
 
 from .families import Family, token_id

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import matplotlib
+
 from datagen import problems, problems_zh
 
 

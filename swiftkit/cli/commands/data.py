@@ -30,39 +30,43 @@ logger = logging.getLogger(__name__)
 EPILOG = """\
 examples:
   swiftkit data check my_data.jsonl
-      what it contains, what would be dropped, what to fix; refuses what sft refuses
+      what it contains, what would be dropped, what to fix; what sft refuses is refused here too
   swiftkit data check my_data.jsonl --model_type qwen2_5-1_5b-instruct --exam my_exam.jsonl
       with lengths in tokens, and whether the exam's questions are in it
   swiftkit data show my_data.jsonl --model_type tiny-math
-      the first rows as the model reads them: loss tokens and prompt tokens
+      the first rows as the model reads them, with loss tokens highlighted
   swiftkit data show my_data.jsonl#20 --model_type tiny-math --html rows.html
       twenty random rows, token by token"""
 BAR_WIDTH = 32  # characters of the histogram's longest bar
 VERDICTS = {
     Verdict.REFUSED: "sft would refuse this",
-    Verdict.REVIEW: "ready for training, after a look at the points above",
+    Verdict.REVIEW: "ready for training, but review the points above first",
     Verdict.READY: "ready for training",
 }
 LOSS_START, LOSS_END = "⟦", "⟧"  # around text with loss, where there is no color
 
 
 class DataConfig(DataOptions):
-    """Show rows as a model reads them, or check a dataset before training on it."""
+    """Check a dataset before training on it, or show its rows as a model reads them."""
 
     words: list[str] = flag(
-        [], "`check DATASET ...` or `show DATASET ...`.", "What", metavar="WORD", positional=True, shown="none"
+        [], "`check DATASET ...` or `show DATASET ...`.", "Command", metavar="WORD", positional=True, shown="none"
     )
     exam: list[str] = flag(
         [],
-        "check: questions that must not be in the data.",
+        "With `check`: questions that must not be in the data.",
         "Check",
         "exam_dataset",
         shown="the exam that belongs to the data",
     )
-    rows: int = flag(3, "show: number of rows, from the first one.", "Show", ge=1)
-    row: int | None = flag(None, "show: only this row, counted from 1.", "Show", ge=1, shown="the first ones")
+    rows: int = flag(3, "With `show`: number of rows to show, from the first one.", "Show", ge=1)
+    row: int | None = flag(None, "With `show`: only this row, counted from 1.", "Show", ge=1, shown="the first rows")
     html: str | None = flag(
-        None, "show: write a page with every token and its id.", "Show", metavar="FILE", shown="in the terminal"
+        None,
+        "With `show`: write an HTML page with every token and its id.",
+        "Show",
+        metavar="FILE",
+        shown="print to stdout",
     )
 
 
@@ -75,7 +79,7 @@ def run(config: DataConfig, problems: Problems) -> int:
     commands = {"check": _check, "show": _show}
     if verb not in commands:
         problems.add(
-            f"`swiftkit data` has no `{verb}`" if verb else "`swiftkit data` needs a verb",
+            f"`swiftkit data` has no verb `{verb}`" if verb else "`swiftkit data` needs a verb",
             "`swiftkit data check FILE` or `swiftkit data show FILE --model_type NAME`",
         )
         problems.raise_any()
@@ -197,7 +201,7 @@ def _conversations(context: DataContext) -> str:
             (facts.one_question, "with one question"),
             (facts.several_questions, f"with several (at most {facts.max_questions})"),
             (facts.plain_text, "plain texts"),
-            (facts.system.text, f"with a system message ({facts.system.distinct:,} different)"),
+            (facts.system.text, f"with a system message ({facts.system.distinct:,} distinct)"),
             (facts.system.blank, "with a blank one"),
         ]
     )

@@ -30,7 +30,7 @@ class DemoConfig(Config):
     max_steps: int | None = flag(
         None, "Stop the training after this many optimizer steps.", "Training", ge=1, shown="three epochs: 177 steps"
     )
-    output_dir: str = flag("output", "Folder of all runs.", "Output", metavar="FOLDER")
+    output_dir: str = flag("output", "Folder for all runs.", "Output", metavar="FOLDER")
 
 
 CONFIG = DemoConfig

@@ -26,10 +26,10 @@ examples:
       the best checkpoint of the newest run, next to the base model's score if that is known
   swiftkit exam --ckpt best --with_base
   swiftkit exam --model_type tiny-math --system "Answer in steps." --few_shot 3
-      would a better prompt have been enough?
+      whether a better prompt would have been enough
   swiftkit exam --ckpt output/tiny-math/v0-20261121-160926/merged-90
 
-A reference holds its value as <<ans:78>> or {{ans:78}}, or ends with `#### 78`; docs/exam.md has the rule."""
+A reference holds its value as <<ans:78>> or {{ans:78}}, or ends with `#### 78` (docs/exam.md)."""
 MAX_ANSWERS_SHOWN = 20  # in the terminal; the report has all
 MAX_TYPES_SHOWN = 24
 

@@ -21,8 +21,8 @@ examples:
   swiftkit export
       the best checkpoint of a run with --sft_type full
 
-The last line printed is the folder's path. It loads in plain transformers, and contains what servers read: chat
-template, stop tokens."""
+The last line of the output is the path of the exported folder. It loads in plain transformers, and has the chat
+template and the stop tokens that inference servers read."""
 
 
 def run(config: ExportConfig, problems: Problems) -> int:

@@ -27,25 +27,27 @@ examples:
 
 
 class PluginsConfig(Config):
-    """List what other packages, $SWIFTKIT_HOME and --registry add to swiftkit (docs/plugins.md has the kinds)."""
+    """List and check the plugins of other packages, of $SWIFTKIT_HOME and of --registry (docs/plugins.md)."""
 
     words: list[str] = flag(
         [],
         "Only plugins with these names.",
-        "What",
+        "Selection",
         metavar="NAME",
         positional=True,
         shown="all that are not swiftkit's",
     )
-    all_: bool = flag(False, "Include swiftkit's own.", "What", alias="all", shown="false")
-    check: bool = flag(False, "Test each one against the rules of its kind; exit code 1 if one is broken.", "What")
+    all_: bool = flag(False, "Include swiftkit's own.", "Selection", alias="all", shown="false")
+    check: bool = flag(
+        False, "Check each one against the rules of its kind; exit code 1 if one breaks a rule.", "Check"
+    )
 
 
 CONFIG = PluginsConfig
 
 
 @dataclass(frozen=True)
-class Row:
+class PluginRow:
     """A plugin: its kind, its name, who brings it, and which rule it breaks (None: none, or not checked)."""
 
     kind: str
@@ -81,7 +83,7 @@ def run(config: PluginsConfig, problems: Problems) -> int:
     return FAILED if any(row.problem for row in rows) else 0
 
 
-def _data_files() -> list[Row]:
+def _data_files() -> list[PluginRow]:
     """Families, templates and datasets."""
     rows = []
     for kind, (folder, suffix, _) in DATA_FILES.items():
@@ -93,14 +95,14 @@ def _data_files() -> list[Row]:
                 str(path) if label in (assets.FLAG, assets.HOME) else label
                 for label, path in zip(labels, paths, strict=True)
             ]
-            rows.append(Row(kind, name, " and ".join(owners)))
+            rows.append(PluginRow(kind, name, " and ".join(owners)))
     return rows
 
 
-def _modules() -> list[Row]:
+def _modules() -> list[PluginRow]:
     """The other kinds; nothing is imported."""
     return [
-        Row(kind, name, " and ".join(owner.package for owner in owners))
+        PluginRow(kind, name, " and ".join(owner.package for owner in owners))
         for kind in plugins.KINDS
         for name, owners in sorted(plugins.owners(kind).items())
     ]
@@ -109,7 +111,7 @@ def _modules() -> list[Row]:
 # --- the rules of data files; those of the other kinds are in the kinds' own packages ---------------------------------
 
 
-def _problem(row: Row) -> str | None:
+def _problem(row: PluginRow) -> str | None:
     """Which rule a plugin breaks; None if it follows all of them."""
     try:
         if row.kind in DATA_FILES:

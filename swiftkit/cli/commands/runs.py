@@ -26,9 +26,14 @@ class RunsConfig(Config):
     """List the runs, or show one."""
 
     words: list[str] = flag(
-        [], "Parts of names to list, or `show RUN`.", "What", metavar="WORD", positional=True, shown="all"
+        [],
+        "List only runs whose names contain these words; or `show RUN`.",
+        "Selection",
+        metavar="WORD",
+        positional=True,
+        shown="all",
     )
-    output_dir: str = flag("output", "Folder of all runs.", "What", metavar="FOLDER")
+    output_dir: str = flag("output", "Folder for all runs.", "Selection", metavar="FOLDER")
 
 
 CONFIG = RunsConfig

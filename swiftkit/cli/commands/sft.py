@@ -131,11 +131,12 @@ def _print_result(run: Run, as_json: bool) -> None:
         }
         print(json.dumps(result))
         return
-    if last is None:
+    if last is None and record.state != "finished":
         return
     print(f"{record.state} at step {record.last} of {record.steps} after {format_duration(record.seconds or 0)}")
     if best:
         print(f"best validation loss: {best.value:.4f} at step {best.step}")
     print(f"best_model_checkpoint: {run.path / 'best' if best else 'none (there was no validation)'}")
-    print(f"last_model_checkpoint: {last}")
-    print(f"curves: {run.curves}")
+    print(f"last_model_checkpoint: {last or 'none'}")
+    if run.curves.is_file():
+        print(f"curves: {run.curves}")

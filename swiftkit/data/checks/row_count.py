@@ -14,4 +14,7 @@ def check(context: DataContext) -> Iterator[Finding]:
     """A finding if there are fewer than `MIN_ROWS` rows."""
     count = len(context.examples)
     if count < MIN_ROWS:
-        yield Finding(f"only {count:,} rows", "the model will likely memorize them; aim for a few hundred")
+        yield Finding(
+            f"only {count:,} {'row' if count == 1 else 'rows'}",
+            "the model will likely memorize them; aim for a few hundred",
+        )

@@ -29,7 +29,7 @@ def turn(role: Any, content: Any) -> Message:
     if role not in ("system", "user", "assistant"):
         raise ValueError(f"unknown role {role!r} (known: system, user, assistant)")
     if not isinstance(content, str):
-        raise ValueError(f"the {role}'s content is {type(content).__name__}, not text")
+        raise ValueError(f"the {role}'s content is of type {type(content).__name__}, not text")
     try:
         content.encode()
     except UnicodeEncodeError as error:

@@ -16,7 +16,7 @@ def to_messages(row: dict[str, Any]) -> list[Message]:
     """The row's own list, checked."""
     messages = row["messages"]
     if not isinstance(messages, list):
-        raise ValueError(f"messages is {type(messages).__name__}, not a list")
+        raise ValueError(f"messages is of type {type(messages).__name__}, not a list")
     if not all(isinstance(message, dict) for message in messages):
         raise ValueError("every message must be an object with role and content")
     for message in messages:

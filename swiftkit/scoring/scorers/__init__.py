@@ -4,7 +4,9 @@
 - `EXAMPLES`: list of (response, reference, value), for readers and for `swiftkit plugins --check`,
 - optionally `check(reference)`, which raises ValueError with the reason if nothing can be scored against it,
 - optionally `done(response, reference, question="") -> bool`: whether further text cannot change the score, so that
-  generation may stop; and with it `CLOSERS`: characters, one of which is in every token that makes `done` true,
+  generation may stop; and with it `CLOSERS`: characters, one of which is in every token that makes `done` true, and
+  optionally `stop_key(reference)`: what `done` reads of a reference, as a value that JSON can hold. While it stays the
+  same, an exam keeps its answers, whatever else of the reference changes; without it, the whole reference counts,
 - optionally `COUNTS`: which counts of an exam make sense for this scorer, a tuple of names out of `COUNT_NAMES`:
   `right` (responses with value 1), `partial` (value between 0 and 1), `in_marker` and `answer_correct` (responses for
   which this key of `Score.metadata` is true).

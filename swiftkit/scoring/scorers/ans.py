@@ -26,9 +26,14 @@ def check(reference: str) -> None:
     markers.references(reference)
 
 
+def stop_key(reference: str) -> int:
+    """What `done` reads of a reference: how many answers it has."""
+    return len(markers.references(reference))
+
+
 def done(response: str, reference: str, question: str = "") -> bool:
     """Whether the response has closed as many markers as the reference has answers."""
-    return len(markers.parse_response(response, question).markers) >= len(markers.references(reference))
+    return len(markers.parse_response(response, question).markers) >= stop_key(reference)
 
 
 def score(response: str, reference: str, *, question: str = "", truncated: bool = False, tolerance: float = 0) -> Score:

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from swiftkit.scoring.scorers import Score, ans
 
-CLOSERS, COUNTS, check, done = ans.CLOSERS, ans.COUNTS, ans.check, ans.done
+CLOSERS, COUNTS = ans.CLOSERS, ans.COUNTS
+check, done, stop_key = ans.check, ans.done, ans.stop_key
 EXAMPLES = [("It is {{ans:7}}.", "{{ans:7}}", 1), ("It is 7.", "{{ans:7}}", 0)]
 
 

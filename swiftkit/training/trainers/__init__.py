@@ -7,7 +7,8 @@
 - optionally `preview(job) -> list[str]`: the command that would run, for `--dry_run`.
 
 `--trainer NAME` chooses one. The job (`swiftkit.training.job.TrainJob`) is the same for every trainer; what a worker
-has to write are the events of `swiftkit.system.events` and checkpoints `checkpoint-N` with a trainer_state.json.
+has to write are the events of `swiftkit.system.events` and, in the run folder, checkpoints `checkpoint-N` with a
+trainer_state.json, the link `last` to the newest of them, and the best one by `swiftkit.training.run.save_best`.
 """
 
 from __future__ import annotations

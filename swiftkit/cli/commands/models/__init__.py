@@ -18,44 +18,50 @@ examples:
       whether training, export and ms-swift use the same tokens, with this folder's own tokenizer
   swiftkit models fetch qwen2_5-1_5b-instruct ./model
   swiftkit models import ./model ./mine
-      a family for a model that has none, from its folder's own chat template
+      creates a family for a model that has none, from the chat template in its folder
   swiftkit models --datasets"""
 # Verb to module; `adopt` is an alias.
 VERBS = {"show": "show", "check": "check", "fetch": "fetch", "import": "importing", "adopt": "importing"}
 
 
 class ModelsConfig(Config):
-    """List the models and datasets that swiftkit knows, or show one."""
+    """List known models and datasets; show, check, fetch or import one."""
 
     words: list[str] = flag(
         [],
-        "Parts of names to list, or `show NAME`, `check NAME` (or a model folder), `fetch NAME [FOLDER]`, "
-        "`import FOLDER [INTO]`.",
-        "What",
+        "List only models whose names contain these words; or `show NAME`, `check NAME` (or a model folder), "
+        "`fetch NAME [FOLDER]`, `import FOLDER [INTO]`.",
+        "Selection",
         metavar="WORD",
         positional=True,
         shown="all",
     )
-    family: str | None = flag(None, "Only models of this family.", "What", metavar="NAME", shown="all")
+    family: str | None = flag(None, "Only models of this family.", "Selection", metavar="NAME", shown="all")
     level: Literal["verified", "consistent", "catalog"] | None = flag(
         None,
-        "Only models of this level. verified: tokens compared with published renderings; consistent: training, exam "
+        "Only models of this level. verified: tokens match published renderings; consistent: training, exam "
         "and export agree; catalog: known to ms-swift.",
-        "What",
-        shown="all with WORD, else those of the registry",
+        "Selection",
+        shown="all if a WORD is given, else those of the registry",
     )
-    datasets: bool = flag(False, "List datasets instead.", "What")
+    datasets: bool = flag(False, "List datasets instead.", "Selection")
     model_type: str | None = flag(
         None,
         "With `check FOLDER`: the model whose family the folder belongs to.",
-        "What",
+        "Selection",
         metavar="NAME",
         shown="detected from its files",
     )
     all_: bool = flag(
-        False, "With `check`: one model of every family that is on this machine.", "What", alias="all", shown="false"
+        False,
+        "With `check`: check one model of each family, of those on this machine.",
+        "Selection",
+        alias="all",
+        shown="false",
     )
-    lora_rank: int = flag(8, "With `show`: rank for the number of trainable parameters.", "What", "r", "lora_r", ge=1)
+    lora_rank: int = flag(
+        8, "With `show`: LoRA rank for which trainable parameters are counted.", "Selection", "r", "lora_r", ge=1
+    )
 
 
 CONFIG = ModelsConfig

@@ -17,7 +17,7 @@ SEE_LIST = "`swiftkit models` lists the names"
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelRow:
     """A model in the list; `source` is where its weights come from."""
 
     model: str
@@ -66,9 +66,9 @@ def format_size(parameters: float | None) -> str:
     return f"{parameters / 1e9:.2f} B" if parameters >= 1e9 else f"{parameters / 1e6:.3g} M"
 
 
-def _registry() -> list[Row]:
+def _registry() -> list[ModelRow]:
     return [
-        Row(
+        ModelRow(
             name,
             family.name,
             family.level,
@@ -80,7 +80,7 @@ def _registry() -> list[Row]:
     ]
 
 
-def _catalog() -> list[Row]:
+def _catalog() -> list[ModelRow]:
     """The text models of the catalog that are not in the registry."""
     registered = registry.by_id()
     rows = []
@@ -90,6 +90,6 @@ def _catalog() -> list[Row]:
             continue
         family = catalog_family(model)
         rows.append(
-            Row(name, family.name if family else None, "consistent" if family else "catalog", None, ids[0], False)
+            ModelRow(name, family.name if family else None, "consistent" if family else "catalog", None, ids[0], False)
         )
     return rows

@@ -156,7 +156,8 @@ def migration_hint(name: str) -> str | None:
         current = former[name]
         if current is None:
             return "ms-swift dropped this option after 2.x"
-        return migration_hint(current) or f"ms-swift 4.6 calls it `--swift.{current}`"
+        hint = None if current == name else migration_hint(current)
+        return hint or f"use `--swift.{current}`"
     return f"use `--swift.{name}`" if name in _table()["options"] else None
 
 

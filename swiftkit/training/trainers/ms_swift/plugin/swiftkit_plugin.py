@@ -53,7 +53,7 @@ class SwiftkitTemplate(Template):
         if len(encoded.ids) != expected:
             raise RuntimeError(
                 f"{inputs['source']}: {len(encoded.ids)} tokens here, {expected} when it was checked: transformers "
-                "does not tokenise as the folder's tokenizer.json does"
+                "does not tokenize as the folder's tokenizer.json does"
             )
         row: dict[str, Any] = {"input_ids": encoded.ids, "labels": encoded.labels}
         return row | {"lengths": [expected]} if return_length else row

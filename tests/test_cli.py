@@ -135,10 +135,10 @@ def test_a_bug_is_reported_as_one(monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 def test_plain_lines_without_a_terminal(tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl", chat_rows(60))
-    done = swiftkit("sft", *TINY, "--dataset", "rows.jsonl", "--max_steps", "2")
+    done = swiftkit("sft", *TINY, "--dataset", "rows.jsonl", "--max_steps", "1")
     assert done.returncode == 0, done.stderr
     assert "\x1b" not in done.stderr + done.stdout
-    assert "step 1/2, loss" in done.stderr
+    assert "step 1/1, loss" in done.stderr
     assert "validation loss" in done.stderr
 
 
@@ -146,7 +146,7 @@ def test_a_live_line_on_a_terminal(tmp_path: Path) -> None:
     """A real process with a terminal; only its worker is a warm one."""
     write_rows(tmp_path / "rows.jsonl", chat_rows(60))
     code = "import sys; sys.executable = sys.argv.pop(1); from swiftkit.cli.main import main; sys.exit(main())"
-    words = ["sft", *TINY, "--dataset", "rows.jsonl", "--max_steps", "2"]
+    words = ["sft", *TINY, "--dataset", "rows.jsonl", "--max_steps", "1"]
     command = [sys.executable, "-c", code, str(warm.client(SESSION, SESSION_PROCESS)), *words]
     terminal, stderr = pty.openpty()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, "TERM": "xterm"})

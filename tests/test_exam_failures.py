@@ -14,7 +14,7 @@ from support.rows import read_lines
 from swiftkit.exams.folder import ERROR
 
 WORDS = ["--ckpt", "best", "--dataset", "ten.jsonl"]
-FAULT = {"PYTHONPATH": str(ROOT / "tests" / "fault")}
+FAULT = {"WORKER_FAULT": str(ROOT / "tests" / "fault" / "failing_model.py")}
 
 
 def test_question_that_fails_stays_in_the_denominator(home: Path) -> None:

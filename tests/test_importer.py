@@ -1,21 +1,25 @@
-"""Adopting a model: a family from a folder's own chat template, held to the same contract as those of the registry."""
+"""Importing a model: a family from a folder's own chat template, with the same rules as those of the registry."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import CORPUS, build, swiftkit, tokenizer
 
-from swiftkit import chat, model_folder
-from swiftkit.contract import CONVERSATIONS, turns
+from support.commands import stdout_json, swiftkit
+from support.models import CORPUS, build, train_tokenizer
+from swiftkit.chat import template
+from swiftkit.exports.token_parity import CONVERSATIONS, turns
+from swiftkit.models import folder as model_folder
 
 # What published templates do: variables that transformers sets or leaves out, a date, macros, loop controls, blanks.
 PUBLISHED = """\
-{{- bos_token }}{% macro said(m) %}<|im_start|>{{ m.role }}
+{{- bos_token }}{% macro turn(m) %}<|im_start|>{{ m.role }}
 {{ m['content'] }}<|im_end|>
 {% endmacro %}
 {%- if tools is not none and tools %}{{ raise_exception('no tools') }}{% endif %}
@@ -26,7 +30,7 @@ PUBLISHED = """\
     {%- if ns.first %}<|im_start|>date
 {{ date | tojson }}<|im_end|>
 {% set ns.first = false %}{% endif %}
-    {{- said(m) }}
+    {{- turn(m) }}
 {%- endfor %}
 {%- if add_generation_prompt %}
     {{- '<|im_start|>assistant\\n' }}
@@ -43,83 +47,92 @@ def foreign(tmp_path: Path) -> Path:
     return folder
 
 
-def adopt(folder: Path, *words: str, **env: str) -> dict[str, Any]:
-    done = swiftkit("models", "adopt", str(folder), *words, "--json", **env)
-    assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+def import_family(folder: Path, *words: str, **environment: str) -> dict[str, Any]:
+    """What `models import --json` prints: the family's name and its two files."""
+    return stdout_json(swiftkit("models", "import", str(folder), *words, "--json", **environment))
 
 
-def test_an_adopted_model_is_trained_examined_and_exported(foreign: Path) -> None:
+def imported_template(result: dict[str, Any]) -> template.Template:
+    return template.compile(Path(result["files"][1]).read_text(encoding="utf-8"), "imported")
+
+
+def texts_with_loss(compiled: template.Template, *contents: str) -> list[str]:
+    return [text for text, has_loss in compiled.parts(turns(*contents)) if has_loss]
+
+
+def test_imported_model_can_be_trained_evaluated_and_exported(foreign: Path) -> None:
     refused = swiftkit("sft", "--model_id_or_path", str(foreign), "--dry_run")
     assert refused.returncode == 2
-    assert "swiftkit models adopt" in refused.stderr
-    told = adopt(foreign, "mine")
-    assert told["family"] == "foreign-0_5b"
-    declared = yaml.safe_load(Path(told["files"][0]).read_text(encoding="utf-8"))
+    assert "swiftkit models import" in refused.stderr
+    result = import_family(foreign, "mine")
+    assert result["family"] == "foreign-0_5b"
+    declared = yaml.safe_load(Path(result["files"][0]).read_text(encoding="utf-8"))
     assert declared["swift"]["model_type"] == "qwen2"
     assert declared["special_tokens"] == ["<|im_start|>", "<|im_end|>"]
     assert set(declared["lora_targets"]) == {
         *("q_proj", "k_proj", "v_proj", "o_proj"),
         *("gate_proj", "up_proj", "down_proj"),
     }
-    mine = ["--registry", "mine"]
-    checked = swiftkit("models", "check", str(foreign), *mine, "--json")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert json.loads(checked.stdout)["family"] == "foreign-0_5b"
+    registry = ["--registry", "mine"]
+    checked = stdout_json(swiftkit("models", "check", str(foreign), *registry, "--json"))
+    assert (checked["family"], checked["is_consistent"]) == ("foreign-0_5b", True)
     words = ["--model_id_or_path", str(foreign), "--dataset", "math-sft#40", "--max_steps", "2"]
-    assert swiftkit("sft", *mine, *words).returncode == 0
-    examined = swiftkit("exam", "--dataset", "math-exam#8", "--max_new_tokens", "4")
-    assert examined.returncode == 0, examined.stderr
+    trained = swiftkit("sft", *registry, *words)
+    assert trained.returncode == 0, trained.stderr
+    evaluated = swiftkit("exam", "--dataset", "math-exam#8", "--max_new_tokens", "4")
+    assert evaluated.returncode == 0, evaluated.stderr
     assert swiftkit("export", "--merge_lora").returncode == 0
     (merged,) = Path("output").glob("*/*/merged-*")
-    again = swiftkit("models", "check", str(merged), *mine)
+    again = swiftkit("models", "check", str(merged), *registry)
     assert again.returncode == 0, again.stdout
 
 
-def test_an_adopted_template_renders_as_the_folders_own_and_learns_every_answer(foreign: Path) -> None:
-    told = adopt(foreign, SWIFTKIT_HOME=str(foreign.parent / "home"))
-    mine = chat.compile(Path(told["files"][1]).read_text(encoding="utf-8"), "mine")
-    theirs = model_folder.template(foreign)
-    assert theirs
+def test_adopt_is_an_alias_of_import(foreign: Path) -> None:
+    imported = import_family(foreign, "one")
+    adopted = stdout_json(swiftkit("models", "adopt", str(foreign), "two", "--json"))
+    assert adopted["family"] == imported["family"]
+    for one, two in zip(imported["files"], adopted["files"], strict=True):
+        assert Path(one).relative_to("one") == Path(two).relative_to("two")
+        assert Path(one).read_bytes() == Path(two).read_bytes()
+
+
+def test_imported_template_renders_like_the_folders_own(foreign: Path) -> None:
+    imported = imported_template(import_family(foreign, SWIFTKIT_HOME=str(foreign.parent / "home")))
+    own = model_folder.compile_template(foreign)
+    assert own
     for name, messages in CONVERSATIONS.items():
         if name == "empty system":
             continue
-        assert mine.render(messages) == theirs.render(messages), name
+        assert imported.render(messages) == own.render(messages), name
         for end in range(1, len(messages)):
             if messages[end]["role"] == "assistant":
-                asked = messages[:end]
-                expected = theirs.render(asked, add_generation_prompt=True)
-                assert mine.render(asked, add_generation_prompt=True) == expected
-    assert "26 Jul 2024" in mine.render(turns("a", "b"))
-    learned = [text for text, learned in mine.parts(turns("a", "b", "c", "d")) if learned]
-    assert learned == ["b<|im_end|>\n", "d<|im_end|>\n"]
+                prompt = own.render(messages[:end], add_generation_prompt=True)
+                assert imported.render(messages[:end], add_generation_prompt=True) == prompt
+    assert "26 Jul 2024" in imported.render(turns("a", "b"))
+    assert texts_with_loss(imported, "a", "b", "c", "d") == ["b<|im_end|>\n", "d<|im_end|>\n"]
     # A blank system message counts as none, everywhere.
-    assert mine.render(turns("a", "b", system=" ")) == mine.render(turns("a", "b"))
+    assert imported.render(turns("a", "b", system=" ")) == imported.render(turns("a", "b"))
 
 
-def test_an_earlier_answer_that_is_shown_otherwise_is_not_learned(foreign: Path) -> None:
+def test_earlier_answer_that_is_rendered_differently_has_no_loss(foreign: Path) -> None:
     thinking = (
         "{% for m in messages %}<|im_start|>{{ m.role }}\n"
         "{% if m.role == 'assistant' and loop.last %}<think></think>{% endif %}{{ m.content }}<|im_end|>{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     )
     (foreign / "chat_template.jinja").write_text(thinking, encoding="utf-8")
-    told = adopt(foreign, "mine")
-    mine = chat.compile(Path(told["files"][1]).read_text(encoding="utf-8"), "mine")
-    learned = [text for text, learned in mine.parts(turns("a", "b", "c", "d")) if learned]
-    assert learned == ["<think></think>d<|im_end|>"]
+    imported = imported_template(import_family(foreign, "mine"))
+    assert texts_with_loss(imported, "a", "b", "c", "d") == ["<think></think>d<|im_end|>"]
 
 
-def test_an_architecture_without_a_family_is_adopted(tmp_path: Path) -> None:
-    """HunYuan: ms-swift knows it, transformers has it built in, the registry has no family for it."""
+def build_hunyuan(folder: Path) -> Path:
+    """A two-layer folder of an architecture that transformers has built in and the registry has no family for."""
     import torch
     from transformers import HunYuanDenseV1Config, HunYuanDenseV1ForCausalLM, PreTrainedTokenizerFast
 
-    folder = tmp_path / "hunyuan"
-    made = tokenizer("bytes", ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], CORPUS, 600)
+    tokenizer = train_tokenizer("bytes", ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], CORPUS, 600)
     config = HunYuanDenseV1Config(
-        vocab_size=made.get_vocab_size(),
+        vocab_size=tokenizer.get_vocab_size(),
         hidden_size=64,
         intermediate_size=96,
         num_hidden_layers=2,
@@ -131,15 +144,20 @@ def test_an_architecture_without_a_family_is_adopted(tmp_path: Path) -> None:
         eos_token_id=2,
     )
     HunYuanDenseV1ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     wrapped.chat_template = PUBLISHED
     wrapped.save_pretrained(folder)
-    known = swiftkit("sft", "--model_type", "hunyuan-0_5b-instruct", "--dry_run")
-    assert known.returncode == 2
-    assert "swiftkit models fetch hunyuan-0_5b-instruct ./model" in known.stderr
-    assert "swiftkit models adopt ./model" in known.stderr
+    return folder
+
+
+def test_architecture_without_a_family_can_be_imported_and_trained(tmp_path: Path) -> None:
+    folder = build_hunyuan(tmp_path / "hunyuan")
+    refused = swiftkit("sft", "--model_type", "hunyuan-0_5b-instruct", "--dry_run")
+    assert refused.returncode == 2
+    assert "swiftkit models fetch hunyuan-0_5b-instruct ./model" in refused.stderr
+    assert "swiftkit models import ./model" in refused.stderr
     home = {"SWIFTKIT_HOME": str(tmp_path / "home")}
-    adopt(folder, **home)
+    import_family(folder, **home)
     checked = swiftkit("models", "check", str(folder), **home)
     assert checked.returncode == 0, checked.stdout + checked.stderr
     words = ["--model_id_or_path", str(folder), "--dataset", "math-sft#40", "--max_steps", "2"]
@@ -149,10 +167,10 @@ def test_an_architecture_without_a_family_is_adopted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "said"),
+    ("text", "message"),
     [
-        (None, "has no chat template to adopt: is it a base model?"),
-        ("{% for %}", "is no valid Jinja"),
+        (None, "has no chat template to import: is it a base model?"),
+        ("{% for %}", "is not valid Jinja"),
         ("{{ 'always the same' }}", "does not write the answer"),
         (
             "{% for m in messages %}[{{ m.content }}{% endfor %}{{ '[' if add_generation_prompt }}",
@@ -161,37 +179,49 @@ def test_an_architecture_without_a_family_is_adopted(tmp_path: Path) -> None:
         ("{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}{{ messages | length }}", "the answer"),
     ],
 )
-def test_a_template_that_cannot_be_adopted_is_refused(template: str | None, said: str, foreign: Path) -> None:
+def test_template_that_cannot_be_imported_is_refused(text: str | None, message: str, foreign: Path) -> None:
     (foreign / "chat_template.jinja").unlink()
-    if template:
-        (foreign / "chat_template.jinja").write_text(template, encoding="utf-8")
-    done = swiftkit("models", "adopt", str(foreign), "mine")
+    if text:
+        (foreign / "chat_template.jinja").write_text(text, encoding="utf-8")
+    done = swiftkit("models", "import", str(foreign), "mine")
     assert done.returncode == 2, done.stdout
-    assert said in done.stderr
+    assert message in done.stderr
     assert not Path("mine").exists()
 
 
-def test_what_needs_no_adoption_is_refused(foreign: Path, family_folder: Any) -> None:
-    done = swiftkit("models", "adopt", str(family_folder("qwen2_5")), "mine")
+def test_model_of_a_known_family_is_refused(family_folder: Callable[[str], Path]) -> None:
+    done = swiftkit("models", "import", str(family_folder("qwen2_5")), "mine")
     assert done.returncode == 2
-    assert "has the chat template of a family already: qwen2_5" in done.stderr
-    adopt(foreign, "mine")
-    again = swiftkit("models", "adopt", str(foreign), "mine")
+    assert "already named qwen2_5" in done.stderr
+    renamed = shutil.copytree(family_folder("qwen2_5"), "renamed")
+    done = swiftkit("models", "import", str(renamed), "mine")
+    assert done.returncode == 2
+    assert "renamed has the chat template of a known family: qwen2_5" in done.stderr
+    assert not Path("mine").exists()
+
+
+def test_second_import_into_the_same_folder_is_refused(foreign: Path) -> None:
+    import_family(foreign, "mine")
+    again = swiftkit("models", "import", str(foreign), "mine")
     assert again.returncode == 2
-    assert "foreign-0_5b.yaml is there already" in again.stderr
+    assert "foreign-0_5b.yaml exists already" in again.stderr
 
 
-def test_what_cannot_be_adopted_is_refused(foreign: Path) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "message"),
+    [("InternLM2ForCausalLM", "transformers lacks"), ("OPTForCausalLM", "knows no text model")],
+)
+def test_architecture_that_cannot_be_trained_is_refused(architecture: str, message: str, foreign: Path) -> None:
     config = json.loads((foreign / "config.json").read_text())
-    for architecture, said in (
-        ("InternLM2ForCausalLM", "transformers lacks"),
-        ("OPTForCausalLM", "knows no text model"),
-    ):
-        (foreign / "config.json").write_text(json.dumps(config | {"architectures": [architecture]}))
-        done = swiftkit("models", "adopt", str(foreign), "mine")
-        assert done.returncode == 2
-        assert said in done.stderr
-    for words in ([], [str(foreign)], [str(foreign), "a", "b"]):
-        done = swiftkit("models", "adopt", *words)
-        assert done.returncode == 2
-        assert "takes a model folder, and the folder that its two files are put into" in done.stderr
+    (foreign / "config.json").write_text(json.dumps(config | {"architectures": [architecture]}))
+    done = swiftkit("models", "import", str(foreign), "mine")
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["import", "adopt"])
+@pytest.mark.parametrize("words", [[], ["./model"], ["./model", "a", "b"]])
+def test_import_without_its_two_folders_is_refused(verb: str, words: list[str]) -> None:
+    done = swiftkit("models", verb, *words)
+    assert done.returncode == 2
+    assert "`swiftkit models import` takes a model folder, and the folder for the family's two files" in done.stderr

@@ -94,14 +94,9 @@ def test_trainable_parameters_of_a_folder_are_those_that_peft_trains(
     assert lora.count_trainable(selected, 4) == sum(p.numel() for p in trained.parameters() if p.requires_grad)
 
 
-def test_every_family_names_existing_templates_and_types_of_ms_swift() -> None:
-    import swift.model
-    import swift.template
-
+def test_every_family_names_an_existing_template() -> None:
     for family in registry.families().values():
         assert template.load(family.template).name == family.template
-        assert family.swift.model_type in swift.model.MODEL_MAPPING
-        assert family.swift.template in swift.template.TEMPLATE_MAPPING
 
 
 def test_every_name_of_ms_swift_2_means_the_same_hub_ids_here() -> None:

@@ -1,9 +1,10 @@
 """Worker processes without their start-up time: a server that has imported the heavy libraries forks each of them.
 
 A test's `sys.executable` is a small client. For a worker of swiftkit it hands its arguments, environment, folder and
-standard streams to the server, which forks a process that runs the worker's real `__main__`; the client lives as long
-as that process, passes signals on, and ends as it ends. Everything else, and every worker with a PYTHONPATH of its own
-(fault injection), is a real start of Python. One server serves all workers of pytest-xdist, and ends with the session.
+standard streams to the server, which forks a process that runs the worker's real `__main__`, after the script that
+`$WORKER_FAULT` names, if any; the client lives as long as that process, passes signals on, and ends as it ends.
+Everything else, and every worker with a sitecustomize.py in its PYTHONPATH, is a real start of Python. One server
+serves all workers of pytest-xdist, and ends with the session.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, forward)
 code = int(replies.readline())
 if code < 0:
-    signal.signal(-code, signal.SIG_DFL)
+    if -code != signal.SIGKILL:
+        signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
 os._exit(code)
 """
@@ -189,6 +191,8 @@ def _run(request: dict[str, Any], streams: list[int]) -> NoReturn:
     warnings.simplefilter("ignore", RuntimeWarning)
     code = 0
     try:
+        if fault := os.environ.get("WORKER_FAULT"):
+            runpy.run_path(fault)
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1

@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/swiftkit demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist load --maxschedchunk 1 --durations 10
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow

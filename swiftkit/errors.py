@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 # Exit codes of every command; BELOW_THRESHOLD is that of `exam --fail_under`.
 FAILED, REFUSED, BELOW_THRESHOLD, BUG, INTERRUPTED, TERMINATED = 1, 2, 3, 70, 130, 143
@@ -74,6 +75,19 @@ class Problems:
             self.add(f"… and {more:,} more rows like these")
         if self.found:
             raise SwiftkitError.of(self.found)
+
+
+def validation_reason(message: str) -> str:
+    """pydantic's message about one value, in swiftkit's words."""
+    if message == "Extra inputs are not permitted":
+        return "unknown field"
+    return message.replace("Input should be", "must be").replace("Field required", "is missing")
+
+
+def validation_reasons(errors: Iterable[Mapping[str, Any]]) -> str:
+    """What pydantic's `ValidationError.errors()` says, in one line: each value's place, and what is wrong with it."""
+    parts = ((".".join(map(str, item["loc"])), validation_reason(item["msg"])) for item in errors)
+    return "; ".join(f"{place}: {reason}" if place else reason for place, reason in parts)
 
 
 def unknown(kind: str, name: str, known: Iterable[str], see: str | None = None) -> SwiftkitError:

@@ -31,7 +31,8 @@ from swiftkit.models import registry
 from swiftkit.system.events import Event, Started, Step
 from swiftkit.training.planning import TrainingPlan
 
-MODEL, ROWS = "tiny-math", "math-sft#80"
+MODEL, ROWS = "tiny-math", "math-sft#20"
+SMALL: dict[str, Any] = {"dataset": [ROWS], "batch_size": 4, "gradient_accumulation_steps": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +85,9 @@ def test_problems_of_exam_and_export_are_errors(call: Callable[[], Any], part: s
 def test_a_training_that_fails_raises_an_error_with_its_run(tmp_path: Path) -> None:
     config = SftConfig(
         model_type=MODEL,
-        dataset=[ROWS],
+        **SMALL,
         learning_rate=1e30,
         warmup_ratio=0,
-        max_steps=8,
         trainer_options={"max_grad_norm": 0},
         output_dir=str(tmp_path / "runs"),
     )
@@ -107,7 +107,7 @@ def test_an_exception_in_a_callback_ends_the_worker(tmp_path: Path) -> None:
             raise KeyboardInterrupt  # as a notebook's stop button does
 
     output = tmp_path / "runs"
-    config = SftConfig(model_type=MODEL, dataset=[ROWS], max_steps=100_000, output_dir=str(output))
+    config = SftConfig(model_type=MODEL, **SMALL, max_steps=100_000, output_dir=str(output))
     with pytest.raises(KeyboardInterrupt):
         sft(config, on_event=on_event)
     deadline = time.monotonic() + 10
@@ -203,8 +203,7 @@ def test_threads_with_different_registries_do_not_affect_each_other(tmp_path: Pa
             registry=str(write_registry(tmp_path / target, target, personas[target])),
             model_type="own-math",
             model_id_or_path=str(ROOT / "models" / "tiny-math"),
-            dataset=[ROWS],
-            batch_size=4,
+            **SMALL,
             max_steps=2,
             output_dir=str(tmp_path / target / "runs"),
         )

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from support.refused import refused
 from support.rows import chat_rows, write_rows
-
 from swiftkit.system import hardware
 
 TINY = ("--model_type", "tiny-math")

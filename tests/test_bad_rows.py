@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.refused import refused
 from support.rows import chat_rows, write_rows
 

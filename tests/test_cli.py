@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from support import warm
 from support.commands import SESSION, SESSION_PROCESS, stdout_json, swiftkit
 from support.rows import chat_rows, write_rows
-
 from swiftkit.cli.commands import models
 from swiftkit.cli.main import COMMANDS, main
 

@@ -10,6 +10,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.commands import stdout_json, swiftkit
 from swiftkit.cli import main as cli
 from swiftkit.cli import parser
 from swiftkit.cli.commands.models import ModelsConfig
@@ -18,6 +19,7 @@ from swiftkit.config.fields import Config
 from swiftkit.config.resolve import RawOptions
 from swiftkit.config.sft import SftConfig
 from swiftkit.errors import Problems, SwiftkitError
+from swiftkit.training import trainers
 from swiftkit.training.trainers.ms_swift import arguments, options
 
 
@@ -137,6 +139,7 @@ def test_the_project_file_is_read_unless_another_file_is_named(tmp_path: Path) -
     assert (raw.values, problems) == ({"lora_rank": 3}, [])
     raw, problems = read_project_file("sft", "--lora_rank", "5")
     assert (raw.values, problems) == ({"lora_rank": "5"}, [])
+    assert resolve.build(SftConfig, raw, Problems()).lora_rank == 5
     assert config("--config", "c.yaml").lora_rank == 8
 
 
@@ -148,6 +151,18 @@ def test_keys_of_other_commands_in_the_project_file_are_ignored(command: str, tm
     raw, problems = read_project_file(command)
     assert problems == []
     assert set(raw.values) <= set(cli.load_command(command).CONFIG.flags())
+
+
+def test_keys_of_other_commands_do_not_make_sft_refuse(tmp_path: Path) -> None:
+    keys = "exam: [math-exam]\nrows: 2\nrow: 1\nhtml: page.html\nfew_shot: 3\nfail_under: 20\nlora_rank: 4\n"
+    (tmp_path / "swiftkit.yaml").write_text(keys)
+    words = ("sft", "--model_type", "tiny-math", "--dry_run", "--json")
+    assert stdout_json(swiftkit(*words))["config"]["lora_rank"] == 4
+    (tmp_path / "swiftkit.yaml").write_text(keys + "fail_undr: 20\n")
+    done = swiftkit(*words)
+    assert done.returncode == 2
+    assert done.stderr.count("error:") == 1
+    assert "swiftkit.yaml: unknown key `fail_undr`" in done.stderr
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
@@ -171,7 +186,7 @@ def test_keys_of_other_commands_are_refused_in_a_named_file(tmp_path: Path) -> N
 def test_options_of_ms_swift_by_flag_and_file(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("swift: {neftune_noise_alpha: 5, weight_decay: 0.2}\nswift.lora_bias: all\n")
     merged = config("--config", "c.yaml", "--swift.weight_decay", "0.1", "--adam_beta2", "0.99")
-    checked = {name: options.check_option(name, value) for name, value in merged.trainer_options.items()}
+    checked = trainers.check_options(merged.trainer, merged.trainer_options)
     assert checked == {"neftune_noise_alpha": 5.0, "weight_decay": 0.1, "lora_bias": "all", "adam_beta2": 0.99}
     assert arguments.to_argv(checked)[:2] == ["--neftune_noise_alpha", "5.0"]
 

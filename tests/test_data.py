@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.rows import chat_rows, write_rows
 
+from support.rows import chat_rows, write_rows
 from swiftkit import plugins
 from swiftkit.data import catalog, examples, readers, split
 from swiftkit.data.source import RawRows

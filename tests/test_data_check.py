@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from support.commands import ROOT, stdout_json, swiftkit
 from support.rows import chat_rows, write_rows
-
 from swiftkit.chat import template, tokenizer
 from swiftkit.chat.encode import ChatEncoder
 from swiftkit.cli.commands.data import DataConfig

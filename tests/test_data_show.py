@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.commands import ROOT, SWIFTKIT, stdout_json, swiftkit
 from support.rows import write_rows
-
 from swiftkit.chat import template, tokenizer
 from swiftkit.chat.encode import ChatEncoder
 from swiftkit.exports.token_parity import CONVERSATIONS

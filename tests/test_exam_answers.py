@@ -1,9 +1,10 @@
-"""The answers of an exam: token by token those of plain transformers, for prompts that are token by token as trained."""
+"""The answers of an exam: the tokens of plain transformers, for prompts with the tokens of training."""
 
 from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ def question_rows(count: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("family", MODELS)
-def test_answers_are_those_of_plain_transformers_one_by_one(family: str, family_folder: Any, tmp_path: Path) -> None:
+def test_answers_are_those_of_plain_transformers_one_by_one(
+    family: str, family_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
     base = family_folder(family)
     adapter = lora(base, tmp_path / "adapter", targets=registry.families()[family].lora_targets)
     write_rows(tmp_path / "questions.jsonl", question_rows(14))
@@ -83,7 +86,7 @@ def test_answers_with_a_sliding_window_are_those_of_plain_transformers(tmp_path:
 
 
 @pytest.mark.parametrize("family", MODELS)
-def test_prompt_tokens_are_those_of_training(family: str, family_folder: Any, tmp_path: Path) -> None:
+def test_prompt_tokens_are_those_of_training(family: str, family_folder: Callable[[str], Path], tmp_path: Path) -> None:
     """Token by token the start of what is trained, up to the first token with loss of the last answer."""
     base = family_folder(family)
     rows = question_rows(15) + read_lines(shared("data/acp_train_100.jsonl"))[:20]
@@ -99,7 +102,9 @@ def test_prompt_tokens_are_those_of_training(family: str, family_folder: Any, tm
         assert row.labels[len(question.ids)] != IGNORED
 
 
-def test_thinking_block_that_the_prompt_opens_belongs_to_the_answer(family_folder: Any, tmp_path: Path) -> None:
+def test_thinking_block_that_the_prompt_opens_belongs_to_the_answer(
+    family_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
     """Otherwise the reasoning would be scored."""
     write_rows(tmp_path / "two.jsonl", question_rows(2))
     folder = str(family_folder("qwen3_thinking"))

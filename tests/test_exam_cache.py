@@ -96,7 +96,7 @@ def test_eval_is_exam(three: Path) -> None:
     assert content["new_answers"] == 0
     assert content["command"].startswith("swiftkit eval ")
     differing = {"new_answers", "command", "seconds", "ended", "device"}  # of the device, the available memory
-    assert {**content, **{key: None for key in differing}} == {**result, **{key: None for key in differing}}
+    assert {**content, **dict.fromkeys(differing)} == {**result, **dict.fromkeys(differing)}
     assert swiftkit("eval", "--help").stdout == swiftkit("exam", "--help").stdout
 
 

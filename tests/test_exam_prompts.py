@@ -15,6 +15,7 @@ from swiftkit.chat import template as templates
 from swiftkit.chat import tokenizer as tokenizers
 from swiftkit.chat.encode import ChatEncoder
 from swiftkit.config.exam import ExamConfig
+from swiftkit.errors import SwiftkitError
 from swiftkit.exams.questions import prepare
 from swiftkit.training.checkpoint_lookup import resolve_checkpoint
 
@@ -26,8 +27,8 @@ TWO_STEPS = ["--max_steps", "2", "--eval_steps", "1"]
 
 
 def test_system_and_examples_are_in_front_of_every_question(home: Path) -> None:
-    words = [*TINY, "--dataset", "ten.jsonl", "--max_new_tokens", "1", "--system", "Answer in steps.", "--examples", "3"]
-    result = exam(home, *words)
+    words = ["--dataset", "ten.jsonl", "--max_new_tokens", "1", "--system", "Answer in steps.", "--examples", "3"]
+    result = exam(home, *TINY, *words)
     rows = read_lines(ROOT / "datasets" / "math-sft.jsonl")
     training = {row["messages"][-2]["content"]: row["messages"][-1] for row in rows}
     for question in questions_of(result):
@@ -40,20 +41,25 @@ def test_system_and_examples_are_in_front_of_every_question(home: Path) -> None:
     assert result["prompt"] == {"system": "Answer in steps.", "instruct": "none", "examples": 3}
 
 
-def test_examples_are_never_questions_of_the_exam(home: Path) -> None:
-    """Whatever the instruction below the question is."""
-    rows = [{"messages": row["messages"]} for row in rows_of(only_run(home / "output"), "train")]
-    write_rows(home / "trained.jsonl", rows[:30])
-    words = ["--ckpt", "best", "--dataset", "trained.jsonl", "--instruct", "ans", "--max_new_tokens", "1"]
-    questions = questions_of(exam(home, *words, "--examples", "5"))
-    prompts = {question.prompt_text for question in questions}
-    assert len(prompts) == 30
+def test_examples_are_never_questions_of_the_exam(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the instruction below the question is: here all but six rows of the training data are questions."""
+    rows = {row["messages"][-2]["content"]: row["messages"] for row in rows_of(only_run(home / "output"), "train")}
+    held_out = list(rows)[-6:]
+    write_rows(home / "questions.jsonl", [{"messages": turns} for text, turns in rows.items() if text not in held_out])
+    monkeypatch.chdir(home)
+    config = ExamConfig(ckpt="best", dataset=["questions.jsonl"], instruct="ans", examples=5)
+    questions = prepare(config, resolve_checkpoint(config)).questions
+    assert len(questions) == len(rows) - 6 > 800
     for question in questions:
         *examples, _ = question.messages
-        assert len(examples) == 10
+        assert len({message["content"] for message in examples[::2]}) == 5
         for message in examples[::2]:
-            assert message["content"].endswith("within {{ans:xxx}}."), "an example has the same instruction"
-            assert message["content"] not in prompts
+            text, instruction = message["content"].split("\n\n")
+            assert instruction.endswith("within {{ans:xxx}}."), "an example has the same instruction"
+            assert text in held_out
+    config = config.model_copy(update={"examples": 7})
+    with pytest.raises(SwiftkitError, match="the training data has 6 rows that are not questions of the exam"):
+        prepare(config, resolve_checkpoint(config))
 
 
 def gsm8k_rows(count: int, start: int = 0) -> list[dict[str, str]]:
@@ -152,7 +158,7 @@ def own_template(tmp_path: Path) -> Path:
     return file
 
 
-def test_checkpoint_is_asked_with_the_template_that_it_was_trained_with(own_template: Path, tmp_path: Path) -> None:
+def test_exam_uses_the_template_that_the_checkpoint_was_trained_with(own_template: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "rows.jsonl", chat_rows(40))
     write_rows(tmp_path / "exam.jsonl", chat_rows(3, 100))
     write_rows(tmp_path / "later.jsonl", chat_rows(3, 200))
@@ -166,7 +172,7 @@ def test_checkpoint_is_asked_with_the_template_that_it_was_trained_with(own_temp
     words = ["--max_new_tokens", "1", "--dataset"]
     before = exam(tmp_path, "--ckpt", "best", *words, "exam.jsonl")
 
-    edited = trained.replace("You are Qwen, created by Alibaba Cloud. You are a helpful assistant.", "You are a pirate.")
+    edited = trained.replace("You are Qwen, created by Alibaba Cloud.", "You are a pirate.")
     own_template.write_text(edited, encoding="utf-8")
     after = exam(tmp_path, "--ckpt", "best", *words, "exam.jsonl")
     assert (after["folder"], after["new_answers"]) == (before["folder"], 0)

@@ -76,8 +76,8 @@ def test_folder_as_target_is_refused_with_the_option_for_it(
 ) -> None:
     done = export(family_folder("qwen2_5"), adapter, "--to", folder)
     assert done.returncode == 2
-    assert f"--to {folder}: that is not an export target" in done.stderr
-    assert f"hint: name the folder with --export_dir {folder}" in done.stderr
+    assert f"no export target is named `{folder}`" in done.stderr
+    assert f"a folder is named with --export_dir {folder}" in done.stderr
 
 
 @pytest.mark.parametrize(("name", "hint"), [("onnx", "known: merged"), ("mergd", "did you mean `merged`?")])

@@ -63,6 +63,7 @@ def to_former_formats(run: Run) -> Run:
         content = json.loads(origin.read_text(encoding="utf-8"))
         for name in ("target", "template"):
             del content[name]
+        content["key"] = hashlib.sha256(b"without the target").hexdigest()
         origin.write_text(json.dumps(content), encoding="utf-8")
     shutil.rmtree(run.path / "exams")
     exam = run.path / "exams" / "math-exam-fae055881dbe"  # one level; its exam.json had other words
@@ -109,7 +110,7 @@ def test_a_former_run_is_shown(former: Run, demo: Demo, home: Path) -> None:
     assert record["tokens"]["loss"] > 0
     device = {**record["device"], "why": record["device"]["bf16_reason"]}
     del device["bf16_reason"]
-    former_only = {"dtype": FORMER_DTYPE, "dtype_reason": "", "template": "", "device": device}
+    former_only = {"dtype": "fp32", "dtype_reason": "this model's own setting", "template": "", "device": device}
     assert shown["record"] == {**record, **former_only}
     assert shown["best_model_checkpoint"] == expected["best_model_checkpoint"]
     assert shown["findings"] == expected["findings"]
@@ -127,6 +128,12 @@ def test_former_events_have_the_same_meaning(former: Run, demo: Demo) -> None:
     assert [event for event in read if event != started] == [e for e in expected if not isinstance(e, Started)]
     assert curves.from_events(events.effective(read)) == curves.from_events(events.effective(expected))
     assert former.state() == "finished"
+
+
+def test_a_former_run_that_died_is_one_that_crashed(former: Run, home: Path) -> None:
+    edit_yaml(former.config_file, lambda config, record: record.update(state="died"))
+    (listed,) = stdout_json(swiftkit("runs", "--json", cwd=home))["runs"]
+    assert listed["state"] == "crashed"
 
 
 def test_former_rows_are_read(former: Run, demo: Demo) -> None:

@@ -11,8 +11,9 @@ from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from setuptools import find_packages
+
+from support.commands import PYTHON, ROOT
 
 ASSETS = {"templates": "*.jinja", "registry": "**/*", "datasets": "*.*", "models": "*/*"}
 
@@ -28,7 +29,7 @@ def test_every_package_is_listed() -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built through the source distribution, from what git tracks and nothing that lies about."""
+    """Built through the source distribution, from the files that git tracks and no others."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
     names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
     for name in filter(None, names):
@@ -48,19 +49,21 @@ def test_the_wheel_holds_every_asset(wheel: Path) -> None:
         for file in (ROOT / kind).glob(pattern):
             if file.is_file() and file.suffix != ".md":
                 assert f"swiftkit/_assets/{file.relative_to(ROOT)}" in held
-    assert {"swiftkit/py.typed", "swiftkit/passthrough.json", "swiftkit/report.html.jinja"} <= held
+    package_data = [p for p in (ROOT / "swiftkit").rglob("*") if p.suffix in (".json", ".jinja", ".typed")]
+    assert len(package_data) == 6
+    assert {str(path.relative_to(ROOT)) for path in package_data} <= held
     assert not [name for name in held if name.split("/")[0] in ("datasets", "registry", "templates", "tests")]
 
 
 def test_the_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None:
-    """Installed into a venv of its own; the libraries are lent to it by a path file, swiftkit is not."""
+    """Installed into a new venv, which sees the libraries of this one through a path file, but not its swiftkit."""
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     install = [str(python), "-m", "pip", "install", "-q", "--no-deps", "--no-index", str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     (site,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
-    lent = next(p for p in sys.path if p.endswith("site-packages"))
-    (site / "lent.pth").write_text(lent + "\n")
+    libraries = next(p for p in sys.path if p.endswith("site-packages"))
+    (site / "libraries.pth").write_text(libraries + "\n")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     command = [str(tmp_path / "venv" / "bin" / "swiftkit")]
 
@@ -73,22 +76,43 @@ def test_the_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> 
     assert str(site / "swiftkit" / "_assets" / "models" / "tiny-math") == shown["folder"]
     assert "qwen2_5-1_5b-instruct" in run("models")
     assert json.loads(run("sft", "--model_type", "tiny-math", "--dry_run", "--json"))["rows"]["read"] == 1000
-    asked = ("--dataset", "math-exam#3", "--max_new_tokens", "8")
-    told = json.loads(run("exam", "--model_type", "tiny-math", *asked, "--json"))
-    assert Path(told["report"]).is_file()
+    questions = ("--dataset", "math-exam#3", "--max_new_tokens", "8")
+    result = json.loads(run("exam", "--model_type", "tiny-math", *questions, "--json"))
+    assert Path(result["report"]).is_file()
+    assert result["num_questions"] == 3
 
 
-def test_passthrough_names_are_those_of_the_installed_ms_swift() -> None:
+def test_option_names_are_those_of_the_installed_ms_swift() -> None:
     import dataclasses
 
     from swift.arguments import SftArguments
 
-    table = json.loads((ROOT / "swiftkit" / "passthrough.json").read_text(encoding="utf-8"))
+    table = json.loads((ROOT / "swiftkit/training/trainers/ms_swift/options.json").read_text(encoding="utf-8"))
     assert set(table["options"]) == {field.name for field in dataclasses.fields(SftArguments)}
 
 
 def test_the_code_is_clean() -> None:
     """`make lint`."""
-    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]):
-        done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    modules = (["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."], ["-m", "mypy"])
+    for command in (*modules, ["tools/check_words.py"]):
+        done = subprocess.run([PYTHON, *command], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+
+
+def test_names_that_say_nothing_are_refused() -> None:
+    sys.path.insert(0, str(ROOT / "tools"))
+    import check_words
+
+    source = """
+from hypothesis import given, strategies as st
+import numpy as ours
+@given(st.text())
+def told(wanted_value, *, x=1):
+    made = foo(asked=wanted_value).said
+    return lambda given_name: learner + x
+class Lived: pass
+"""
+    assert [name for _, name in check_words.refused(source)] == [
+        *("ours", "told", "wanted_value", "asked", "made", "said", "wanted_value", "given_name", "Lived"),
+    ]
+    assert check_words.refused("from somewhere import given\n@given()\ndef f(): ...") == [(1, "given"), (2, "given")]

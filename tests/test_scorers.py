@@ -17,11 +17,11 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import shared
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 import swiftkit.scorers
+from conftest import shared
 from swiftkit import plugins
 from swiftkit.errors import SwiftkitError
 from swiftkit.scoring import markers, numeric, symbolic

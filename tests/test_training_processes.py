@@ -89,7 +89,7 @@ def test_a_second_signal_ends_it_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("number", "code", "is_warm"),
-    [(signal.SIGINT, 130, False), (signal.SIGTERM, 143, True)],
+    [pytest.param(signal.SIGINT, 130, False, id="SIGINT"), pytest.param(signal.SIGTERM, 143, True, id="SIGTERM")],
 )
 def test_a_signal_saves_and_ends_the_worker(number: int, code: int, is_warm: bool) -> None:
     process = start(*ENDLESS, is_warm=is_warm)
@@ -132,7 +132,7 @@ def test_a_killed_worker_is_reported() -> None:
 @pytest.mark.parametrize("num_processes", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_killed_command_leaves_no_orphan(num_processes: str) -> None:
     """With two processes, torchrun is between the command and those that train."""
-    process = start(*ENDLESS, NPROC_PER_NODE=num_processes)
+    process = start(*ENDLESS, is_warm=num_processes == "1", NPROC_PER_NODE=num_processes)
     run = wait_for(Step)
     process.kill()
     process.communicate()

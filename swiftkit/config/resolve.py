@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from swiftkit.config.fields import Config
-from swiftkit.errors import Problems, SwiftkitError
+from swiftkit.errors import Problems, SwiftkitError, validation_reason, validation_reasons
 
 C = TypeVar("C", bound=Config)
 
@@ -43,7 +43,7 @@ def build(config: type[C], options: RawOptions, problems: Problems) -> C:
         except ValidationError as error:
             for item in error.errors():
                 name = str(item["loc"][0]) if item["loc"] else ""
-                reason = item["msg"].replace("Input should be", "must be")
+                reason = validation_reason(item["msg"])
                 info = config.model_fields.get(name)
                 problems.add(
                     f"{options.origins.get(name, name)}: {reason} (got {item['input']!r})",
@@ -67,7 +67,7 @@ def with_defaults(config: C, defaults: Mapping[str, Any]) -> C:
     try:
         checked = type(config)(**missing)
     except ValidationError as error:
-        reasons = "; ".join(f"{item['loc'][0] if item['loc'] else ''}: {item['msg']}" for item in error.errors())
+        reasons = validation_reasons(error.errors())
         raise SwiftkitError(f"the registry's defaults for this model are invalid: {reasons}") from error
     return config.model_copy(update={name: getattr(checked, name) for name in missing})
 

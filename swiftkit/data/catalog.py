@@ -7,12 +7,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from swiftkit import assets, files
 from swiftkit.data.readers import SUFFIXES
 from swiftkit.data.source import Source
-from swiftkit.errors import SwiftkitError, nearest
+from swiftkit.errors import SwiftkitError, nearest, validation_reasons
 from swiftkit.models import hub
 
 logger = logging.getLogger(__name__)
@@ -56,9 +56,10 @@ def read_entry(path: Path) -> DatasetEntry:
     """One `datasets/*.yaml`, checked."""
     content = files.read_yaml(path, FIELDS_HINT)
     try:
-        return DatasetEntry(**content)
-    except (TypeError, ValueError) as error:  # pydantic's ValidationError is a ValueError
-        raise SwiftkitError(f"{path} is not a dataset entry: {error}", FIELDS_HINT) from error
+        return DatasetEntry.model_validate(content)
+    except ValidationError as error:
+        reasons = validation_reasons(error.errors())
+        raise SwiftkitError(f"{path} is not a dataset entry: {reasons}", FIELDS_HINT) from error
 
 
 def exams_of(names: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from swiftkit import assets, files, plugins
 from swiftkit.config.export import ExportConfig
-from swiftkit.errors import Problems, SwiftkitError
+from swiftkit.errors import Problems, SwiftkitError, nearest
 from swiftkit.exports import exporter
 from swiftkit.exports.exporter import Order
 from swiftkit.schema import DTYPE_ALIASES, DTYPES, DType
@@ -69,8 +69,12 @@ def _target(config: ExportConfig, checkpoint: Checkpoint) -> str:
     name = config.to or MERGED
     if config.merge_lora and name != MERGED:
         raise SwiftkitError(f"--merge_lora means --to {MERGED}, but --to is {name}", "use one of them")
-    if name not in plugins.names("targets") and ("/" in name or name.startswith((".", "~"))):
-        raise SwiftkitError(f"--to {name}: that is not an export target", f"name the folder with --export_dir {name}")
+    known = plugins.names("targets")
+    if name not in known:
+        raise SwiftkitError(
+            f"no export target is named `{name}`",
+            f"{nearest(name, known)}; a folder is named with --export_dir {name}",
+        )
     plugins.get("targets", name)
     return name
 

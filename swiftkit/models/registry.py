@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from swiftkit import assets, files
-from swiftkit.errors import SwiftkitError, nearest
+from swiftkit.errors import SwiftkitError, nearest, validation_reasons
 
 FIELDS_HINT = "docs/registry.md lists the fields"
 FORMER_FIELDS = {"differs": "template_notes", "embedded": "bundled"}
@@ -210,7 +210,7 @@ def _family(name: str, content: dict[str, Any], path: Path, templates: Iterable[
     try:
         family = Family(**{**content, "name": name})
     except ValidationError as error:
-        reasons = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'it'}: {e['msg'].lower()}" for e in error.errors())
+        reasons = validation_reasons(error.errors())
         former = {str(e["loc"][-1]) for e in error.errors() if e["type"] == "extra_forbidden"} & set(FORMER_FIELDS)
         renamed = "; ".join(f"`{field}` is now `{FORMER_FIELDS[field]}`" for field in sorted(former))
         raise SwiftkitError(f"{path} is not a registry entry: {reasons}", renamed or FIELDS_HINT) from error

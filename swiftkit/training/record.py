@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from swiftkit.data.split import RowCounts
 
@@ -85,3 +85,12 @@ class RunRecord(_Record):
     steps: int | None = None
     best: BestCheckpoint | None = None
     last: int | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_dtype(cls, values: Any) -> Any:
+        """Earlier versions wrote precision and reason into one field: `fp32: requested`."""
+        if isinstance(values, dict) and isinstance(dtype := values.get("dtype"), str) and ": " in dtype:
+            name, _, reason = dtype.partition(": ")
+            return values | {"dtype": name, "dtype_reason": reason}
+        return values

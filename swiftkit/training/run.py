@@ -24,6 +24,7 @@ from swiftkit.system.events import Started
 from swiftkit.training.record import BestCheckpoint, RunRecord
 
 _VERSION = re.compile(r"v(\d+)-\d{8}-\d{6}$")
+_END_STATES = ("finished", "failed", "interrupted", "crashed")
 # Only needed to resume training. `best` is for use, and these are most of a checkpoint's bytes, or pickles.
 _TRAINING_STATE = (
     *("optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth", "training_args.bin"),
@@ -145,7 +146,7 @@ class Run:
 
         Once a run has ended, its record has the state; before that, or if swiftkit was killed, its events have it.
         """
-        if (recorded := self.read().record.state) != "running":
+        if (recorded := self.read().record.state) in _END_STATES:
             return recorded
         reported = events.effective(events.read(self.events))
         if end := events.last_end(reported):

@@ -63,7 +63,7 @@ def _for_people(content: dict[str, Any]) -> dict[str, Any]:
     rank, trainable, parameters = content["lora_rank"], content["trainable"], content["parameters"]
     shown = {key: value for key, value in content.items() if key not in ("lora_rank", "template_notes")}
     shown["prompt"] = repr(content["prompt"])[1:-1]
-    shown["template notes"] = textwrap.fill(content["template_notes"], 88, subsequent_indent=" " * 16)
+    shown["template notes"] = textwrap.fill(content["template_notes"], 88).replace("\n", "\n" + " " * 16)
     shown["parameters"] = format_size(parameters)
     shown["defaults"] = [f"--{key} {value}" for key, value in content["defaults"].items()]
     if trainable is not None and parameters:

@@ -1,0 +1,35 @@
+"""`swiftkit data`: check a dataset before training on it, and see its rows as a model reads them. One file a verb."""
+
+from __future__ import annotations
+
+from swiftkit.cli.commands.data import check, show
+from swiftkit.cli.commands.data.options import DataConfig
+from swiftkit.errors import Problems
+
+EPILOG = """\
+examples:
+  swiftkit data check my_data.jsonl
+      what it contains, what would be dropped, what to fix; what sft refuses is refused here too
+  swiftkit data check my_data.jsonl --model_type qwen2_5-1_5b-instruct --exam my_exam.jsonl
+      with lengths in tokens, and whether the exam's questions are in it
+  swiftkit data show my_data.jsonl --model_type tiny-math
+      the first rows as the model reads them, with loss tokens highlighted
+  swiftkit data show my_data.jsonl#20 --model_type tiny-math --html rows.html
+      twenty random rows, token by token"""
+CONFIG = DataConfig
+
+
+def run(config: DataConfig, problems: Problems) -> int:
+    """Check or show; returns the exit code."""
+    verb, *names = config.words or [""]
+    commands = {"check": check.run, "show": show.run}
+    if verb not in commands:
+        problems.add(
+            f"`swiftkit data` has no verb `{verb}`" if verb else "`swiftkit data` needs a verb",
+            "`swiftkit data check FILE` or `swiftkit data show FILE --model_type NAME`",
+        )
+        problems.raise_any()
+    # Words replace the dataset of a file; they add to that of a flag.
+    flagged = config.dataset if config.is_typed("dataset") or not names else []
+    commands[verb](config.model_copy(update={"dataset": [*names, *flagged]}), problems)
+    return 0

@@ -23,7 +23,10 @@ from swiftkit.system import console
 
 # Files whose tests take longest begin first, so that no worker is left alone with them at the end; those that need the
 # shared demo come behind them, when it is ready.
-LONGEST = ["test_training.py", "test_token_parity.py", "test_tiny.py", "test_export.py", "test_exam.py", "test_cli.py"]
+LONGEST = [
+    *("test_training.py", "test_token_parity.py", "test_registry.py", "test_tiny.py", "test_export.py"),
+    *("test_exam_answers.py", "test_exam_cache.py", "test_exam_prompts.py", "test_cli.py"),
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -41,6 +41,8 @@ def to_former_run_yaml(config: dict[str, Any], record: dict[str, Any]) -> None:
     record["dtype"] = FORMER_DTYPE
     record["device"]["why"] = record["device"].pop("bf16_reason")
     record["tokens"]["learned"] = record["tokens"].pop("loss")
+    record["error"] = None
+    del record["best"]["sha256"]
 
 
 def to_former_event(event: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +59,9 @@ def to_former_formats(run: Run) -> Run:
     write_rows(run.events, [to_former_event(event) for event in read_lines(run.events)])
     for part in ("train", "validation"):
         rows = read_lines(run.data(part))
-        write_rows(run.data(part), [{**row, "lengths": row.pop("num_tokens")} for row in rows])
+        for row in rows:
+            row["lengths"] = row.pop("num_tokens")
+        write_rows(run.data(part), rows)
     (run.path / "job.json").write_text(json.dumps({"run": str(run.path), "argv": ["--template", "swiftkit"]}))
     for origin in run.path.glob("merged-*/swiftkit.json"):
         content = json.loads(origin.read_text(encoding="utf-8"))

@@ -227,7 +227,7 @@ def encode(examples, encoder): return iter(())
         ("formats", "import sys\nsys.exit(0)", "does not import: SystemExit"),
         ("scorers", "def score(response, reference, **more): return 1", "EXAMPLES is not a list"),
         ("scorers", f"{SCORE}def score(response, reference, **more): return 1", "not a Score"),
-        ("scorers", f"{SCORE}def score(response, reference, **more): return Score(0, 'no')", "EXAMPLES says 1"),
+        ("scorers", f"{SCORE}def score(response, reference, **more): return Score(0, 'no')", "EXAMPLES has 1"),
         ("scorers", f"{SCORE}def score(response, reference, **more): return Score(1.5, 'no')", "a value in [0, 1]"),
         ("scorers", f"{SCORE}COUNTS = ('half',)\ndef score(response, reference, **more): pass", "COUNTS is ('half',)"),
         (
@@ -241,6 +241,11 @@ def encode(examples, encoder): return iter(())
             "makes it raise IndexError",
         ),
         ("scorers", f"{SCORE}EXAMPLES = [('a', 'a')]\ndef score(response, reference, **more): pass", "EXAMPLES is not"),
+        (
+            "scorers",
+            f"{SCORE}def stop_key(r): return {{1}}\ndef score(response, reference, **more): return Score(1, 'right')",
+            "`stop_key` gives {1}, which JSON cannot hold",
+        ),
         ("tasks", TASK.replace("def encode", "def tokenize"), "has no function `encode`"),
         ("tasks", TASK.replace("SELECTION =", "CHOICE ="), "SELECTION is not a swiftkit.data.tasks.Selection"),
         ("tasks", TASK.replace("EXAMPLE =", "ROW ="), "EXAMPLE is not a row"),

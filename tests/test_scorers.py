@@ -1421,7 +1421,7 @@ def test_a_scorer_may_declare_counts_of_its_metadata(monkeypatch: pytest.MonkeyP
         (Score(1, "right"), {"EXAMPLES": []}, "EXAMPLES is not a list of"),
         (Score(1, "right"), {"EXAMPLES": [("a", "b")]}, "EXAMPLES is not a list of"),
         (Score(1, "right"), {"EXAMPLES": [("a", 7, 1)]}, "EXAMPLES is not a list of"),
-        (Score(0, "wrong"), {}, "earns 0, and EXAMPLES says 1"),
+        (Score(0, "wrong"), {}, "scores 0, but EXAMPLES has 1"),
         *[(Score(value, "?"), {}, "not a Score with a value in") for value in (-0.1, 1.1, nan, inf, None, "1")],
         (Score(1, ""), {}, "and an explanation"),
         (1, {}, "not a Score"),

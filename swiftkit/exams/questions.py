@@ -35,7 +35,6 @@ class PreparedExam:
         label: short name of the questions, for the exam's folder.
         dataset: the same for a user.
         questions: what is asked.
-        template_hash: SHA-256 of the chat template that rendered them.
         tokenizer: a tokenizer.json as transformers builds it.
         stops: what ends a response.
         prompt: how questions became prompts, for the record.
@@ -46,7 +45,6 @@ class PreparedExam:
     label: str
     dataset: str
     questions: list[Question]
-    template_hash: str
     tokenizer: Path
     stops: Stops
     prompt: PromptSettings
@@ -115,7 +113,6 @@ def prepare(config: ExamConfig, checkpoint: Checkpoint) -> PreparedExam:
         selected.label,
         selected.dataset,
         questions,
-        context.template.sha256,
         context.tokenizer_file,
         _stops(context),
         PromptSettings(system=prompting.system, instruct=prompting.instruct, examples=config.examples),
@@ -268,8 +265,8 @@ def _notes(config: ExamConfig, checkpoint: Checkpoint, selected: _Selection) -> 
         )
     if reads_markers(config.scorer) and not _show_markers(selected.rows):
         notes.append(
-            "the references end with `#### n` and no prompt asks the model for a marker, without which an answer "
-            "scores ½ at most; --instruct ans asks for it, in training and exam alike"
+            "the references end with `#### n` and no prompt asks the model for a marker, without which no answer gets "
+            "the full score; --instruct ans asks for it, in training and exam alike"
         )
     return notes
 

@@ -69,7 +69,6 @@ def _answers_depend_on(config: ExamConfig, checkpoint: Checkpoint, prepared: Pre
     return {
         "weights": checkpoint.hashes,
         "prompts": [[question.ids, question.prompt_text] for question in prepared.questions],
-        "template": prepared.template_hash,
         "stops": [prepared.stops.ids, prepared.stops.text],
         "scorer_stop": [f"{done.__module__}.{done.__qualname__}", getattr(module, "CLOSERS", "")] if done else None,
         "references": [stop_key(question.reference) for question in prepared.questions] if done else None,

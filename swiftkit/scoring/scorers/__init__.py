@@ -1,4 +1,4 @@
-"""KIND: a scorer compares a response with its reference. One module per scorer, with
+"""Kind `scorers`: how a response is compared with its reference. One file a scorer, with
 
 - `score(response, reference, …) -> Score`; see `Scorer`,
 - `EXAMPLES`: list of (response, reference, value), for readers and for `swiftkit plugins --check`,
@@ -16,6 +16,7 @@ The scorers of other packages are modules with the same names, found by their en
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -84,10 +85,13 @@ def check_plugin(name: str) -> None:
     """
     module, score = plugins.module("scorers", name), plugins.get("scorers", name)
     examples, counts = _examples(module), _counts(module)
+    stop_key = getattr(module, "stop_key", None)
     for response, reference, value in examples:
         result = _score(score, response, reference)
+        if stop_key:
+            _require_json("stop_key", stop_key(reference))
         if result.value != value:
-            raise SwiftkitError(f"{response!r} against {reference!r} earns {result.value}, and EXAMPLES says {value}")
+            raise SwiftkitError(f"{response!r} against {reference!r} scores {result.value}, but EXAMPLES has {value}")
         for count in counts:
             if count in _METADATA_COUNTS and count not in result.metadata:
                 raise SwiftkitError(
@@ -116,6 +120,13 @@ def _counts(module: ModuleType) -> list[str]:
     if not isinstance(counts, list | tuple) or not all(count in COUNT_NAMES for count in counts):
         raise SwiftkitError(f"COUNTS is {counts!r}, not a tuple of names out of {', '.join(COUNT_NAMES)}")
     return list(counts)
+
+
+def _require_json(name: str, value: object) -> None:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise SwiftkitError(f"`{name}` gives {value!r}, which JSON cannot hold: {error}") from error
 
 
 def _score(score: Any, response: str, reference: str) -> Score:

@@ -21,17 +21,17 @@ from support.rows import read_lines, write_rows
 from support.trained import Demo
 from swiftkit.system import console
 
-# Files whose tests take longest begin first, so that no worker is left alone with them at the end; those that need the
-# shared demo come behind them, when it is ready.
+# Tests that need the shared demo run when it is ready, behind all others. Within both groups, files whose tests take
+# longest begin first, so that no worker is left alone with them at the end.
 LONGEST = [
     *("test_training.py", "test_token_parity.py", "test_registry.py", "test_tiny.py", "test_export.py"),
     *("test_exam_answers.py", "test_exam_cache.py", "test_exam_prompts.py", "test_cli.py"),
 ]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     place = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
+    items.sort(key=lambda item: ("demo" in item.fixturenames, place.get(item.path.name, len(LONGEST))))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

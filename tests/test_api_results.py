@@ -23,7 +23,9 @@ from swiftkit.system.events import Answered, Best, Eval, Event, Finished, Phase,
 
 T = TypeVar("T")
 MODEL = "tiny-math"
-QUESTIONS, ROWS, STEPS, EVAL_STEPS, LIMIT = "math-exam#10", "math-sft#80", 4, 2, 64
+NUM_QUESTIONS, LIMIT = 6, 64
+QUESTIONS, ROWS = f"math-exam#{NUM_QUESTIONS}", "math-sft#40"
+TRAINING = {"max_steps": 4, "eval_steps": 2, "batch_size": 4, "gradient_accumulation_steps": 1}
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -76,7 +78,7 @@ def responses(folder: Path) -> list[str]:
 def run_commands(folder: Path) -> Results:
     """All of it by commands."""
     questions = ("--dataset", QUESTIONS, "--max_new_tokens", str(LIMIT), "--json")
-    training = ("--dataset", ROWS, "--max_steps", str(STEPS), "--eval_steps", str(EVAL_STEPS), "--json")
+    training = ("--dataset", ROWS, *(word for name, n in TRAINING.items() for word in (f"--{name}", str(n))), "--json")
     base = stdout_json(swiftkit("exam", "--model_type", MODEL, *questions, cwd=folder))
     stdout_json(swiftkit("sft", "--model_type", MODEL, *training, cwd=folder))
     best = stdout_json(swiftkit("exam", "--ckpt", "best", *questions, cwd=folder))
@@ -129,7 +131,7 @@ def run_functions(output: Path, observers: dict[str, Observer]) -> Results:
     place: dict[str, Any] = {"output_dir": str(output)}
     questions: dict[str, Any] = {"dataset": [QUESTIONS], "max_new_tokens": LIMIT, **place}
     base = exam(ExamConfig(model_type=MODEL, **questions), on_event=observers["base"].on_event)
-    config = SftConfig(model_type=MODEL, dataset=[ROWS], max_steps=STEPS, eval_steps=EVAL_STEPS, **place)
+    config = SftConfig(model_type=MODEL, dataset=[ROWS], **TRAINING, **place)
     run = sft(config, on_plan=observers["plan"].look, on_event=observers["sft"].on_event)
     best = exam(ExamConfig(ckpt="best", **questions), on_event=observers["best"].on_event)
     folder = export(ExportConfig(merge_lora=True, **place))
@@ -181,10 +183,10 @@ def assert_events_are_complete(observers: dict[str, Observer]) -> None:
         assert observers[name].names() == ["started", "phase", "answered", "finished"]
         reported = observers[name].events
         assert [e.phase for e in reported if isinstance(e, Phase)] == ["imports", "model"]
-        assert [e.num_done for e in reported if isinstance(e, Answered)] == list(range(1, 11))
+        assert [e.num_done for e in reported if isinstance(e, Answered)] == list(range(1, NUM_QUESTIONS + 1))
     reported = observers["sft"].events
     assert isinstance(reported[0], Started)
-    assert reported[0].total == STEPS
+    assert reported[0].total == 4
     assert [e.phase for e in reported if isinstance(e, Phase)] == ["imports", "model", "trainer"]
     assert [e.step for e in reported if isinstance(e, Step)] == [1, 2, 3, 4]
     assert [e.step for e in reported if isinstance(e, Eval)] == [e.step for e in reported if isinstance(e, Saved)]

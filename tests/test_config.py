@@ -133,7 +133,7 @@ def read_project_file(command: str, *words: str) -> tuple[RawOptions, list[str]]
 
 
 def test_the_project_file_is_read_unless_another_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "swiftkit.yaml").write_text("lora_rank: 3\nwords: [x]\n")
+    (tmp_path / "swiftkit.yaml").write_text("lora_rank: 3\nrow: 1\n")
     (tmp_path / "c.yaml").write_text("seed: 1\n")
     raw, problems = read_project_file("sft")
     assert (raw.values, problems) == ({"lora_rank": 3}, [])
@@ -145,12 +145,20 @@ def test_the_project_file_is_read_unless_another_file_is_named(tmp_path: Path) -
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_keys_of_other_commands_in_the_project_file_are_ignored(command: str, tmp_path: Path) -> None:
-    keys = "exam: [math-exam]\nrows: 2\nrow: 1\nhtml: page.html\nfew_shot: 3\nfail_under: 20\nwords: [x]\n"
+    keys = "exam: [math-exam]\nrows: 2\nrow: 1\nhtml: page.html\nfew_shot: 3\nfail_under: 20\n"
     keys += "merge_lora: true\nfamily: phi3\ncheck: true\nlora_rank: 4\n"
     (tmp_path / "swiftkit.yaml").write_text(keys)
     raw, problems = read_project_file(command)
     assert problems == []
     assert set(raw.values) <= set(cli.load_command(command).CONFIG.flags())
+
+
+def test_words_have_no_key(tmp_path: Path) -> None:
+    (tmp_path / "swiftkit.yaml").write_text("words: [show, v0]\n")
+    _, problems = read_project_file("runs")
+    assert problems == ["swiftkit.yaml: unknown key `words` `--help` lists all flags"]
+    _, problems = read_project_file("runs", "--words", "v0")
+    assert problems[0] == "unknown flag `--words` `--help` lists all flags"
 
 
 def test_keys_of_other_commands_do_not_make_sft_refuse(tmp_path: Path) -> None:

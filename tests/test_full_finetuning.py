@@ -18,7 +18,7 @@ from swiftkit.models import registry
 from swiftkit.models.weights import load_model_folder
 
 FULL = ("--sft_type", "full", "--learning_rate", "5e-4")
-SHORT_EXAM = ("--dataset", "math-exam#10", "--max_new_tokens", "32", "--json")
+SHORT_EXAM = ("--dataset", "math-exam#10", "--max_new_tokens", "16", "--json")
 
 
 @dataclass(frozen=True)
@@ -84,8 +84,9 @@ def test_it_is_exported(tmp_path: Path) -> None:
 
     base = Path(shutil.copytree(ROOT / "models" / "tiny-math", tmp_path / "base"))
     (base / "LICENSE").write_text("do what you like")
-    words = ["--model_id_or_path", "base", *FULL, "--dtype", "bf16", "--dataset", "math-sft#80"]
-    done = swiftkit("sft", *words, "--max_steps", "2", "--eval_steps", "2")
+    words = ["--model_id_or_path", "base", *FULL, "--dtype", "bf16", "--dataset", "math-sft#20"]
+    words += ["--batch_size", "4", "--gradient_accumulation_steps", "1", "--max_steps", "2", "--eval_steps", "2"]
+    done = swiftkit("sft", *words)
     assert done.returncode == 0, done.stderr
     refused = swiftkit("export", "--export_dir", "base", "--overwrite")
     assert refused.returncode == 2
@@ -125,7 +126,7 @@ def test_an_output_head_that_is_stored_twice_counts_once(tmp_path: Path) -> None
     tensors = load_file(folder / "model.safetensors")
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    words = ["--model_id_or_path", "base", "--sft_type", "full", "--dataset", "math-sft#80", "--max_steps", "1"]
+    words = ["--model_id_or_path", "base", "--sft_type", "full", "--dataset", "math-sft#40", "--max_steps", "1"]
     done = swiftkit("sft", *words)
     assert done.returncode == 0, done.stderr
     assert "not the" not in done.stderr, "ms-swift trains as many as announced"

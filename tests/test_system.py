@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import ROOT
+from support.trained import Demo
 from swiftkit.config.resolve import RawOptions, build
 from swiftkit.config.sft import SftConfig
 from swiftkit.errors import Problems, SwiftkitError
@@ -128,9 +130,24 @@ def test_too_little_memory_enables_checkpointing_and_is_reported(monkeypatch: py
 
 
 def test_a_disk_with_too_little_space_is_refused(tmp_path: Path) -> None:
-    """For an adapter of the bundled model's size; `test_training` compares the estimate with a real run."""
-    trainable = 81_920
-    assert estimates.run_bytes(trainable, 20_000, 300_000) > 3 * 12 * trainable
     with pytest.raises(SwiftkitError, match="GB free"):
         estimates.require_disk(tmp_path / "not" / "there", 1 << 60)
     estimates.require_disk(tmp_path / "not" / "there", 1)
+
+
+def test_a_run_fits_into_its_disk_estimate(demo: Demo) -> None:
+    trainable, base = demo.run.read().record.trainable, ROOT / "models" / "tiny-math"
+    assert trainable
+    tokenizer = sum(path.stat().st_size for path in base.glob("*.json*"))
+    data = (ROOT / "datasets" / "math-sft.jsonl").stat().st_size
+    estimate = estimates.run_bytes(trainable, tokenizer, data)
+    assert estimate > 3 * 12 * trainable
+    others = ("exams", "merged-")  # written by other commands, which have estimates of their own
+    files = [
+        path
+        for path in demo.run.path.rglob("*")
+        if path.is_file() and not path.relative_to(demo.run.path).parts[0].startswith(others)
+    ]
+    assert any(path.name == "optimizer.pt" for path in files)
+    size = sum(path.stat().st_size for path in files)
+    assert size < estimate < 4 * size

@@ -30,7 +30,8 @@ def train_on_gsm8k(folder: Path, sample: str = "") -> Run:
     """A short training on GSM8K, without dropout, in fp32; long rows are dropped, which is faster."""
     done = swiftkit(
         *("sft", "--model_type", "tiny-math", "--dataset", f"{shared('data/gsm8k_train_4000.jsonl')}{sample}"),
-        *("--lora_dropout", "0", "--dtype", "fp32", "--max_length", "256", "--max_dropped", "0.9"),
+        *("--lora_dropout", "0", "--dtype", "fp32", "--dataset_test_ratio", "0.05"),
+        *("--max_length", "256", "--max_dropped", "0.9"),
         *("--batch_size", str(BATCH_SIZE), "--gradient_accumulation_steps", str(ACCUMULATION)),
         *("--max_steps", str(STEPS), "--eval_steps", str(STEPS)),
         cwd=folder,
@@ -198,7 +199,7 @@ def test_every_architecture_trains_the_announced_parameters(
     family: str, family_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
     name = next(iter(registry.families()[family].models))
-    data = write_rows(tmp_path / "rows.jsonl", chat_rows(40))
+    data = write_rows(tmp_path / "rows.jsonl", chat_rows(10))
     model = ("--model_type", name, "--model_id_or_path", str(family_folder(family)))
     done = swiftkit("sft", *model, "--dataset", str(data), "--max_steps", "1")
     assert done.returncode == 0, done.stderr

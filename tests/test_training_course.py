@@ -51,9 +51,9 @@ def test_the_first_command_of_the_tutorial(course: Path) -> None:
 
 @pytest.mark.parametrize("steps", [21, pytest.param(None, marks=pytest.mark.slow)])
 def test_the_second_command_of_the_tutorial(steps: int | None, course: Path) -> None:
-    """Shortened, and (slow) unchanged."""
-    shortened = ("--max_steps", str(steps), "--dataset_test_ratio", "0.01") if steps else ()
-    done = swiftkit(*SECOND.split(), *shortened)
+    """Shortened, with smaller batches, and (slow) unchanged."""
+    smaller = f"--batch_size 4 --gradient_accumulation_steps 1 --dataset_test_ratio 0.01 --max_steps {steps}"
+    done = swiftkit(*(SECOND.replace("--batch_size 16", smaller) if steps else SECOND).split())
     assert done.returncode == 0, done.stderr
     run = only_run(course / "output")
     expected = steps or 3 * math.ceil(run.read().record.rows.train / 16)

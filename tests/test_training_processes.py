@@ -19,7 +19,7 @@ import pytest
 from support import warm
 from support.commands import PYTHON, SESSION, SESSION_PROCESS, SWIFTKIT, swiftkit
 from support.rows import events_of, only_run
-from swiftkit.system.events import Event, Finished, Started, Step
+from swiftkit.system.events import Best, Event, Finished, Interrupted, Started, Step
 from swiftkit.training.run import Run, list_runs
 
 # The command with another `sys.executable`: the client of the warm workers.
@@ -54,6 +54,7 @@ def is_alive(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.slow
 def test_two_processes_train_together() -> None:
     """torchrun and gloo on CPU: what several GPUs do, without the GPUs."""
     short = ("sft", "--model_type", "tiny-math", "--dataset", "math-sft#80", "--max_steps", "3", "--batch_size", "4")
@@ -66,14 +67,22 @@ def test_two_processes_train_together() -> None:
     assert run.best() is not None
 
 
-def test_two_processes_stop_together() -> None:
-    process = start(*ENDLESS, NPROC_PER_NODE="2")
-    run = wait_for(Step)
+def test_two_processes_train_and_stop_together() -> None:
+    """torchrun and gloo on CPU; both processes end at the same step, with what they have trained so far."""
+    process = start(*ENDLESS, "--batch_size", "4", "--eval_steps", "1", NPROC_PER_NODE="2")
+    run = wait_for(Best)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=100)
     assert process.returncode == 130, stderr
+    steps = [event.step for event in events_of(run, Step)]
+    assert steps == list(range(1, len(steps) + 1))
+    assert len(events_of(run, Started)) == len(events_of(run, Interrupted)) == 1
+    assert run.read().config.gradient_accumulation_steps == 2, "2 processes * 4 rows * 2 = 16"
+    assert run.best() is not None
+    last = run.last()
+    assert last is not None
+    assert last.name == f"checkpoint-{steps[-1]}"
     assert run.state() == "interrupted"
-    assert run.last() is not None
     assert not is_alive(worker_of(run))
 
 
@@ -89,7 +98,11 @@ def test_a_second_signal_ends_it_at_once() -> None:
 
 @pytest.mark.parametrize(
     ("number", "code", "is_warm"),
-    [pytest.param(signal.SIGINT, 130, False, id="SIGINT"), pytest.param(signal.SIGTERM, 143, True, id="SIGTERM")],
+    [
+        pytest.param(signal.SIGINT, 130, True, id="SIGINT"),
+        pytest.param(signal.SIGTERM, 143, True, id="SIGTERM"),
+        pytest.param(signal.SIGINT, 130, False, id="SIGINT, real start", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_saves_and_ends_the_worker(number: int, code: int, is_warm: bool) -> None:
     process = start(*ENDLESS, is_warm=is_warm)

@@ -44,8 +44,7 @@ def read(
         elif name:
             typed.add_flag(name, values)
         else:
-            for value in values:
-                problems.add(f"unexpected argument `{value}`", "flags are written --name value")
+            typed.add_words(values)
     path = Path(file_name).expanduser() if file_name else Path(PROJECT_FILE)
     from_file = OptionSource(config, problems, f"{path}: ", commands)
     if file_name or path.is_file():
@@ -67,7 +66,6 @@ def read(
 def group_words(config: type[Config], argv: list[str]) -> Iterator[tuple[str, list[str]]]:
     """A command line as groups: a flag's name (with underscores, without dashes; empty for none) and its values."""
     names = config.canonical_names()
-    positional = next((name for name, flag in config.flags().items() if flag.positional), "")
     position = 0
     loose: list[str] = []
     while position < len(argv):
@@ -86,7 +84,7 @@ def group_words(config: type[Config], argv: list[str]) -> Iterator[tuple[str, li
             position += 1
         yield name, values
     if loose:
-        yield positional, loose
+        yield "", loose
 
 
 class OptionSource:
@@ -132,6 +130,16 @@ class OptionSource:
             self._set(name, spelling, values[0])
         else:
             self.problems.add(f"--{spelling} needs a value", self.config.field(name).description)
+
+    def add_words(self, words: list[str]) -> None:
+        """The words without a flag in front of them."""
+        positional = next((name for name, flag in self.config.flags().items() if flag.positional), None)
+        if positional:
+            self.options.values[positional] = words
+            self.options.origins[positional] = words[0]
+            return
+        for word in words:
+            self.problems.add(f"unexpected argument `{word}`", "flags are written --name value")
 
     def add_entry(self, spelling: str, value: Any, *, is_shared: bool = False) -> None:
         """A key of a file; in a shared one, it may be meant for another command."""
@@ -208,7 +216,7 @@ class OptionSource:
         hint = ms_swift.migration_hint(spelling) if from_tutorials else None
         if owners := self._owners(spelling):
             hint = f"it is an option of {' and '.join(owners)}"
-        hint = hint or nearest(dashes + spelling, [dashes + name for name in self.names])
+        hint = hint or nearest(dashes + spelling, [dashes + name for name in self.names], "`--help` lists all flags")
         kind = "unknown flag" if dashes else f"{self.place}unknown key"
         self.problems.add(f"{kind} `{dashes}{spelling}`", hint)
 

@@ -132,8 +132,10 @@ class Config(BaseModel):
 
     @classmethod
     def canonical_names(cls) -> dict[str, str]:
-        """Every accepted spelling of every flag to its canonical name."""
+        """Every accepted spelling of every flag to its canonical name; positional words have none."""
         names = {}
         for name, declared in cls.flags().items():
+            if declared.positional:
+                continue
             names.update(dict.fromkeys((name, *declared.aliases), name))
         return names

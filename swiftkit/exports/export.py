@@ -49,8 +49,13 @@ def run_export(config: ExportConfig, *, problems: Problems | None = None) -> Exp
         if config.registry:
             with problems.collect():
                 assets.add(config.registry)
+        checkpoint: Checkpoint | None = None
+        with problems.collect():
+            _check_target(config)
+        with problems.collect():
+            checkpoint = resolve_checkpoint(config)
         problems.raise_any()
-        checkpoint = resolve_checkpoint(config)
+        assert checkpoint
         target = _target(config, checkpoint)
         check_base_unchanged(checkpoint)
         order = Order(checkpoint, target, _folder(config, checkpoint, target), _dtype(config, checkpoint))
@@ -64,8 +69,16 @@ def _target(config: ExportConfig, checkpoint: Checkpoint) -> str:
     """The target that the options name; a full fine-tune has a default."""
     if config.to is None and not config.merge_lora:
         if checkpoint.kind == "adapter":
-            raise SwiftkitError("nothing to do: say what to make of the adapter", "--merge_lora merges it")
+            raise SwiftkitError(
+                "nothing to do: the checkpoint is an adapter, and no export target is chosen",
+                "--merge_lora merges it into its base model",
+            )
         return MERGED
+    return config.to or MERGED
+
+
+def _check_target(config: ExportConfig) -> None:
+    """Refuse options that contradict each other, and a target that does not exist."""
     name = config.to or MERGED
     if config.merge_lora and name != MERGED:
         raise SwiftkitError(f"--merge_lora means --to {MERGED}, but --to is {name}", "use one of them")
@@ -76,7 +89,6 @@ def _target(config: ExportConfig, checkpoint: Checkpoint) -> str:
             f"{nearest(name, known)}; a folder is named with --export_dir {name}",
         )
     plugins.get("targets", name)
-    return name
 
 
 def _folder(config: ExportConfig, checkpoint: Checkpoint, target: str) -> Path:

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from swiftkit import files
-from swiftkit.errors import SwiftkitError, unknown
+from swiftkit.errors import Problems, SwiftkitError, unknown
 
 KINDS = ("registry", "templates", "datasets", "models")
 FLAG, HOME = "--registry", "$SWIFTKIT_HOME"  # labels of the user's own folders
@@ -29,10 +29,16 @@ _added: ContextVar[Path | None] = ContextVar("registry", default=None)
 
 
 @contextmanager
-def search_path() -> Iterator[None]:
-    """A scope: what `add` does inside ends with it."""
+def search_path(folder: str | None, problems: Problems) -> Iterator[None]:
+    """A scope in which `folder` (of `--registry`) is searched first; what `add` does inside ends with it as well.
+
+    A folder that cannot be used is added to `problems`.
+    """
     token = _added.set(_added.get())
     try:
+        if folder:
+            with problems.collect():
+                add(folder)
         yield
     finally:
         _added.reset(token)
@@ -60,7 +66,8 @@ def added() -> Path | None:
 
 def search_paths_key() -> tuple[str | None, ...]:
     """Identifies the user's own folders; whatever is read from data folders may be cached under this key."""
-    return str(_added.get()), os.environ.get("SWIFTKIT_HOME")
+    folder = _added.get()
+    return str(folder) if folder else None, os.environ.get("SWIFTKIT_HOME")
 
 
 def roots(kind: str) -> dict[str, Path]:

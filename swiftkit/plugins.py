@@ -12,6 +12,7 @@ The package of a kind documents its protocol, and its `check_plugin(name)` holds
 
 from __future__ import annotations
 
+import json
 import pkgutil
 from dataclasses import dataclass
 from functools import cache
@@ -70,7 +71,7 @@ def names(kind: str) -> list[str]:
     return sorted(owners(kind))
 
 
-def require(kind: str, name: str) -> Owner:
+def _owner(kind: str, name: str) -> Owner:
     """Who brings a plugin; it is not imported.
 
     Raises:
@@ -93,7 +94,7 @@ def module(kind: str, name: str) -> ModuleType:
     Raises:
         SwiftkitError: there is none, two packages claim it, or it does not import.
     """
-    owner = require(kind, name)
+    owner = _owner(kind, name)
     try:
         return import_module(owner.module)
     except (Exception, SystemExit) as error:  # third-party code may do anything when it is imported
@@ -118,3 +119,15 @@ def check(kind: str, name: str) -> None:
         SwiftkitError: the rule that it breaks.
     """
     import_module(KINDS[kind].package).check_plugin(name)
+
+
+def require_json(name: str, value: object) -> None:
+    """Check the value of a plugin's function that becomes part of a key.
+
+    Raises:
+        SwiftkitError: JSON cannot hold it.
+    """
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError) as error:
+        raise SwiftkitError(f"`{name}` gives {value!r}, which JSON cannot hold: {error}") from error

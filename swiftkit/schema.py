@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, TypedDict
 
 IGNORED = -100  # label of a token without loss: the `ignore_index` of PyTorch's cross entropy
@@ -22,7 +22,7 @@ class Example:
     Attributes:
         messages: the turns; empty for plain text.
         source: `file:row` that it was read from.
-        text: plain text, for language modelling without a chat format.
+        text: plain text, for language modeling without a chat format.
         type: value of the row's `type` column, by which exam scores are broken down.
     """
 
@@ -30,6 +30,12 @@ class Example:
     source: str
     text: str | None = None
     type: str | None = None
+
+    @classmethod
+    def own_fields(cls) -> list[str]:
+        """Names of the fields that a subclass, the example type of a task, adds to these."""
+        inherited = {field.name for field in fields(Example)}
+        return [field.name for field in fields(cls) if field.name not in inherited]
 
 
 @dataclass(frozen=True)

@@ -245,3 +245,51 @@ def test_a_word_after_a_switch_is_not_its_value() -> None:
 def test_every_alias_means_one_flag_only() -> None:
     spellings = [s for name, flag in SftConfig.flags().items() for s in (name, *flag.aliases)]
     assert len(spellings) == len(set(spellings))
+
+
+def test_every_problem_of_a_list_is_reported_with_those_of_other_options(tmp_path: Path) -> None:
+    (tmp_path / "train.yaml").write_text("dataset: [1, 2]\nlora_rank: 0\ntrainer_options: yes\n")
+    done = swiftkit("sft", "--config", "train.yaml")
+    assert done.returncode == 2
+    for place, got in (("dataset", "(got 1)"), ("dataset", "(got 2)"), ("lora_rank", "(got 0)")):
+        assert [line for line in done.stderr.splitlines() if f"{place}: must be" in line and line.endswith(got)]
+    assert "train.yaml: trainer_options is not a list of options\n  hint: write `NAME: VALUE` lines" in done.stderr
+    kept = resolve.best_effort(SftConfig, {"lora_target_modules": [1, 2], "lora_rank": 16, "unknown": 1})
+    assert (kept.lora_target_modules, kept.lora_rank) == ([], 16)
+
+
+def test_an_option_of_a_trainer_has_one_value() -> None:
+    done = swiftkit("sft", "--neftune_noise_alpha", "5", "--swift.neftune_noise_alpha", "6")
+    assert "`--neftune_noise_alpha` and `--swift.neftune_noise_alpha` set the same option to different" in done.stderr
+
+
+def test_the_hint_of_a_broken_file_names_config_only_if_it_was_given(tmp_path: Path) -> None:
+    (tmp_path / "swiftkit.yaml").write_text(": :")
+    refused = swiftkit("runs").stderr
+    assert "swiftkit.yaml is not valid YAML" in refused
+    assert "--config" not in refused
+    assert "hint: --config takes a YAML file" in swiftkit("runs", "--config", "swiftkit.yaml").stderr
+
+
+# --- where values come from -------------------------------------------------------------------------------------------
+
+
+def test_values_of_python_are_typed_except_for_none() -> None:
+    made = SftConfig(lora_rank=4, model_type=None)
+    assert made.is_typed("lora_rank")
+    assert made.is_explicit("lora_rank")
+    assert not made.is_typed("model_type")
+    assert not made.is_explicit("model_type")
+    assert not made.is_typed("lora_alpha")
+
+
+def test_defaults_of_the_registry_are_not_typed() -> None:
+    filled = resolve.with_defaults(SftConfig(sft_type="full"), {"lora_rank": 4})
+    assert filled.lora_rank == 4
+    assert not filled.is_typed("lora_rank")
+    assert filled.is_typed("sft_type")
+
+
+@pytest.mark.parametrize("targets", ["ALL", ["ALL"]])
+def test_words_for_targets_may_be_one_text(targets: Any) -> None:
+    assert SftConfig(lora_target_modules=targets).lora_target_modules == ["all-linear"]

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from support.commands import ROOT, SWIFTKIT, swiftkit
+from support.commands import ROOT, SWIFTKIT, installed, stdout_json, swiftkit, write_package
 from support.exams import exam, files_of
 from support.rows import only_run, read_lines, write_rows
+from swiftkit.scoring import scorers
 from swiftkit.scoring.scorers import ans, ans_strict
 
 BEST = ["--ckpt", "best", "--dataset"]
@@ -201,3 +202,55 @@ def test_base_whose_answers_are_gone_is_not_compared(three: Path) -> None:
     assert exam(three, *SHORT)["base"]["folder"] == base["folder"]
     files_of(base).answers.unlink()
     assert "base" not in exam(three, *SHORT)
+
+
+def test_result_whose_failed_answer_was_replaced_is_not_listed(home: Path) -> None:
+    """Two scorers share the answers; the first has counted a failed one, which the second asks again."""
+    fault = {"WORKER_FAULT": str(ROOT / "tests" / "fault" / "failing_model.py"), "FAIL_ON": "3"}
+    words = [*BEST, "ten.jsonl", "--max_new_tokens", "1"]
+    assert exam(home, *words, **fault)["failed"] == 1
+
+    def listed() -> list[str]:
+        shown = stdout_json(swiftkit("runs", "show", "v0", "--json", cwd=home))
+        return [result["scorer"] for result in shown["exams"] if result["dataset"] == "ten.jsonl"]
+
+    assert listed() == ["ans"]
+    second = exam(home, *words, "--scorer", "ans_strict")
+    assert (second["new_answers"], second["failed"]) == (1, 0)
+    assert listed() == ["ans_strict"]
+    assert exam(home, *words)["new_answers"] == 0
+    assert listed() == ["ans_strict", "ans"]
+
+
+def test_stop_rules_made_by_one_function_are_told_apart(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    entries = "[swiftkit.scorers]\none = stops_one\nthree = stops_three\npart = stops_part\n"
+    text = (
+        "from functools import partial\n"
+        "def after(count): return lambda response, reference, question='': response.count('x') >= count\n"
+        "def at_x(count, response, reference, question=''): return 'x' in response\n"
+        "def score(response, reference, **more): pass\n"
+    )
+    modules = {
+        "stops_one": f"{text}done = after(1)\n",
+        "stops_three": f"{text}done = after(3)\n",
+        "stops_part": f"{text}done = partial(at_x, 1)\n",
+    }
+    write_package(site, "stops", modules, entries)
+    with installed(str(site)):
+        keys = [scorers.stop_rule_key(name, ["{{ans:7}}"]) for name in ("one", "three", "part")]
+    assert len({json.dumps(key) for key in keys}) == 3
+
+
+def test_edited_stop_rule_is_another_one(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    text = "def score(response, reference, **more): pass\ndef done(response, reference, question=''): return {}\n"
+    keys = []
+    for value in ("True", "False"):
+        shutil.rmtree(site, ignore_errors=True)
+        write_package(site, "own", {"own_stop": text.format(value)}, "[swiftkit.scorers]\nown = own_stop\n")
+        with installed(str(site)):
+            keys.append(scorers.stop_rule_key("own", ["{{ans:7}}"]))
+    assert keys[0] != keys[1]
+    assert scorers.stop_rule_key("ans", ["{{ans:7}}"]) == scorers.stop_rule_key("ans_strict", ["{{ans:8}}"])
+    assert scorers.stop_rule_key("course_base", ["{{ans:7}}"]) is None

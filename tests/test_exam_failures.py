@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from tokenizers import Tokenizer
 
 from support.commands import ROOT, swiftkit
 from support.exams import exam, files_of, questions_of
 from support.rows import read_lines
+from swiftkit.exams import job as jobs
+from swiftkit.exams.engines import Generation
 from swiftkit.exams.folder import ERROR
+from swiftkit.exams.session import ExamSession, SessionStopRule
 
 WORDS = ["--ckpt", "best", "--dataset", "ten.jsonl"]
 FAULT = {"WORKER_FAULT": str(ROOT / "tests" / "fault" / "failing_model.py")}
@@ -62,16 +67,36 @@ def test_two_commands_cannot_run_the_same_exam(home: Path) -> None:
 # --- scorers of other packages ----------------------------------------------------------------------------------------
 
 
+ENGINE = """
+class Engine:
+    def generate(self, prompts, stop, on_done):
+        for prompt in prompts:
+            pass
+
+
+def load(job):
+    return Engine()
+"""
+ANSWER = "from swiftkit.exams.engines import Generation; on_done(Generation(prompt.number, stop_reason='stop'))"
+
+
 @pytest.fixture
 def plugin(tmp_path: Path) -> dict[str, str]:
-    """The environment in which a package with two scorers is installed."""
+    """The environment in which a package with four scorers and two engines is installed."""
     site = tmp_path / "site"
     info = site / "my_scores-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-scores\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[swiftkit.scorers]\nraises = my_raises\nconstant = my_constant\n")
+    (info / "entry_points.txt").write_text(
+        "[swiftkit.scorers]\nraises = my_raises\nconstant = my_constant\ngenerous = my_generous\ntext = my_text\n"
+        "[swiftkit.engines]\nsilent = my_silent\nempty = my_empty\n"
+    )
     start = "from swiftkit.scorers import Score\n\n\ndef score(response, reference, **details):\n"
     (site / "my_constant.py").write_text(f"{start}    return Score(0.75, 'constant')\n")
+    (site / "my_generous.py").write_text(f"{start}    return Score(1.5, 'generous')\n")
+    (site / "my_text.py").write_text(f"{start}    return 'right'\n")
+    (site / "my_silent.py").write_text(ENGINE)
+    (site / "my_empty.py").write_text(ENGINE.replace("pass", ANSWER))
     third = read_lines(ROOT / "datasets" / "math-exam.jsonl")[2]["messages"][1]["content"]
     (site / "my_raises.py").write_text(f"{start}    return Score(1 / (reference != {third!r}), 'constant')\n")
     return {"PYTHONPATH": os.fspath(site)}
@@ -90,3 +115,48 @@ def test_scorer_of_another_package_needs_one_line(home: Path, plugin: dict[str, 
     result = exam(home, *WORDS, "--max_new_tokens", "1", "--scorer", "constant", **plugin)
     assert result["score"] == 75
     assert result["right"] is result["in_marker"] is None, "it declares no counts"
+
+
+@pytest.mark.parametrize(("scorer", "message"), [("generous", "has no value in [0, 1]"), ("text", "is not a Score")])
+def test_result_that_is_not_a_valid_score_is_a_bug_of_the_scorer(
+    home: Path, plugin: dict[str, str], scorer: str, message: str
+) -> None:
+    done = swiftkit("exam", *WORDS, "--max_new_tokens", "1", "--scorer", scorer, cwd=home, **plugin)
+    assert done.returncode == 70
+    assert f"scorer `{scorer}`, ten.jsonl:1" in done.stderr
+    assert message in done.stderr
+    assert not done.stdout
+
+
+# --- engines of other packages ----------------------------------------------------------------------------------------
+
+
+def test_engine_that_leaves_a_question_out_is_named(home: Path, plugin: dict[str, str]) -> None:
+    done = swiftkit("exam", *WORDS, "--engine", "silent", cwd=home, **plugin)
+    assert done.returncode == 1
+    assert "the exam failed: engine `silent` gave no response to question 1" in done.stderr
+
+
+def test_response_without_tokens_is_empty(home: Path, plugin: dict[str, str]) -> None:
+    result = exam(home, *WORDS, "--engine", "empty", **plugin)
+    assert (result["wrong"], result["failed"], result["truncated"]) == (10, 0, 0)
+    assert {answer.response for answer in files_of(result).read_answers().values()} == {""}
+
+
+def test_reasoning_that_the_prompt_began_is_marked_in_text_of_an_engine(home: Path, plugin: dict[str, str]) -> None:
+    job = jobs.load(files_of(exam(home, *WORDS, "--engine", "empty", **plugin)).job)
+    tokenizer = Tokenizer.from_file(str(job.tokenizer))
+    tokenizer.add_tokens(["<think>"])
+    tokenizer.save(str(home / "tokenizer.json"))
+    session = ExamSession(job.model_copy(update={"tokenizer": home / "tokenizer.json"}))
+    stop = SessionStopRule(session)
+    question = session.questions[1]
+
+    def response(text: str) -> str:
+        return stop.to_answer(Generation(1, text=text, stop_reason="stop")).response
+
+    assert response("7</think>8") == "7</think>8"
+    session.questions[1] = replace(question, ids=[*question.ids, tokenizer.token_to_id("<think>")])
+    assert response("7</think>8") == "<think>\n7</think>8"
+    assert response("<think>7</think>8") == "<think>7</think>8"
+    assert response("8") == "8", "a server that returns the reasoning separately"

@@ -75,7 +75,7 @@ def test_imported_model_can_be_trained_evaluated_and_exported(foreign: Path) -> 
     }
     registry = ["--registry", "mine"]
     checked = stdout_json(swiftkit("models", "check", str(foreign), *registry, "--json"))
-    assert (checked["family"], checked["is_consistent"]) == ("foreign-0_5b", True)
+    assert (checked["family"], checked["consistent"]) == ("foreign-0_5b", True)
     words = ["--model_id_or_path", str(foreign), "--dataset", "math-sft#40", "--max_steps", "2"]
     trained = swiftkit("sft", *registry, *words)
     assert trained.returncode == 0, trained.stderr

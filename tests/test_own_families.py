@@ -60,7 +60,7 @@ def test_one_yaml_and_one_jinja_file_add_a_model_family(home: Path, family_folde
     folder = Path(shutil.copytree(family_folder("qwen2_5"), "folder"))
     shutil.copy(home / "templates" / "mine.jinja", folder / "chat_template.jinja")
     checked = stdout_json(swiftkit("models", "check", "folder", "--json"))
-    assert (checked["family"], checked["is_consistent"]) == ("mine", True)
+    assert (checked["family"], checked["consistent"]) == ("mine", True)
     done = swiftkit("sft", "--model_id_or_path", "folder", "--dataset", "math-sft#40", "--max_steps", "2")
     assert done.returncode == 0, done.stderr
     assert swiftkit("export", "--merge_lora").returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from support.commands import PYTHON, ROOT, SESSION, stdout_json, swiftkit
+from support.commands import PYTHON, ROOT, SESSION, stdout_json, swiftkit, write_package
 from support.models import build
 from support.rows import only_run, read_lines, write_rows
 from swiftkit import plugins
+from swiftkit.data import tasks
 
 EXAMPLE = ROOT / "examples" / "plugin"
 DATA_FILES = ("families", "templates", "datasets")
@@ -123,6 +125,12 @@ def test_the_example_packages_loop(installed: dict[str, str], desk: Path) -> Non
     assert replayed["engine"] == "replay"
     assert [replayed[name] for name in ("right", "partial", "wrong", "failed")] == [13, 1, 1, 1]
     assert replayed["score"] == pytest.approx(100 * 13.25 / 16, abs=0.01)
+    write_rows(Path("responses.jsonl"), rows[2:])
+    replayed = stdout_json(swiftkit("exam", "--scorer", "department", "--engine", "replay", "--json", **replay))
+    assert (replayed["new_answers"], replayed["failed"]) == (16, 2), "other responses are another engine key"
+    refused = swiftkit("exam", "--scorer", "department", "--engine", "replay", **{**replay, "REPLAY_RESPONSES": ""})
+    assert refused.returncode == 2
+    assert "$REPLAY_RESPONSES is '', not a file" in refused.stderr
 
     exported = stdout_json(swiftkit("export", "--to", "handover", "--json", **installed))
     folder = Path(exported["folder"])
@@ -185,16 +193,6 @@ def test_the_trainer_of_the_example_records_its_job(installed: dict[str, str]) -
 # --- broken packages --------------------------------------------------------------------------------------------------
 
 
-def package(site: Path, name: str, modules: dict[str, str], entries: str) -> None:
-    """An installed package: modules of one file each, and entry points."""
-    info = site / f"{name}-2.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
-    (info / "entry_points.txt").write_text(entries)
-    for module, text in modules.items():
-        (site / f"{module}.py").write_text(text)
-
-
 GOOD = """
 from swiftkit.formats import pair
 COLUMNS, OPTIONAL, EXAMPLE = ("ask", "say"), (), {"ask": "a", "say": "b"}
@@ -228,7 +226,11 @@ def encode(examples, encoder): return iter(())
         ("scorers", "def score(response, reference, **more): return 1", "EXAMPLES is not a list"),
         ("scorers", f"{SCORE}def score(response, reference, **more): return 1", "not a Score"),
         ("scorers", f"{SCORE}def score(response, reference, **more): return Score(0, 'no')", "EXAMPLES has 1"),
-        ("scorers", f"{SCORE}def score(response, reference, **more): return Score(1.5, 'no')", "a value in [0, 1]"),
+        (
+            "scorers",
+            f"{SCORE}def score(response, reference, **more): return Score(1.5, 'no')",
+            "has no value in [0, 1]",
+        ),
         ("scorers", f"{SCORE}COUNTS = ('half',)\ndef score(response, reference, **more): pass", "COUNTS is ('half',)"),
         (
             "scorers",
@@ -263,7 +265,7 @@ def test_a_broken_plugin_is_reported_and_affects_no_other_command(
     kind: str, text: str, message: str, tmp_path: Path
 ) -> None:
     site = tmp_path / "site"
-    package(site, "broken", {"broken_one": text}, f"[swiftkit.{kind}]\nmine = broken_one\n")
+    write_package(site, "broken", {"broken_one": text}, f"[swiftkit.{kind}]\nmine = broken_one\n")
     environment = {"PYTHONPATH": str(site)}
     done = swiftkit("plugins", "--check", "--json", **environment)
     assert done.returncode == 1
@@ -279,7 +281,7 @@ def test_broken_plugins_do_not_stop_other_commands(tmp_path: Path) -> None:
     broken = {"broken_one": "import nothing_of_that_name", "broken_two": "def check(context): return 1 / 0"}
     kinds = [kind for kind in plugins.KINDS if kind not in ("data_checks", "formats")]
     entries = "".join(f"[swiftkit.{kind}]\nmine = broken_one\n" for kind in (*kinds, "formats"))
-    package(site, "broken", broken, f"{entries}[swiftkit.data_checks]\nmine = broken_one\nother = broken_two\n")
+    write_package(site, "broken", broken, f"{entries}[swiftkit.data_checks]\nmine = broken_one\nother = broken_two\n")
     environment = {"PYTHONPATH": str(site)}
     dry_run = swiftkit("sft", "--model_type", "tiny-math", "--dry_run", **environment)
     assert dry_run.returncode == 0, dry_run.stderr
@@ -291,8 +293,8 @@ def test_broken_plugins_do_not_stop_other_commands(tmp_path: Path) -> None:
 
 def test_a_name_that_two_packages_claim_is_an_error_only_for_its_users(tmp_path: Path) -> None:
     site = tmp_path / "site"
-    package(site, "one", {"one_format": GOOD}, "[swiftkit.formats]\nmine = one_format\n")
-    package(site, "two", {"two_format": GOOD}, "[swiftkit.formats]\nmine = two_format\nalpaca = two_format\n")
+    write_package(site, "one", {"one_format": GOOD}, "[swiftkit.formats]\nmine = one_format\n")
+    write_package(site, "two", {"two_format": GOOD}, "[swiftkit.formats]\nmine = two_format\nalpaca = two_format\n")
     environment = {"PYTHONPATH": str(site)}
     refused = swiftkit("data", "check", "math-sft", "--format", "mine", **environment)
     assert refused.returncode == 2
@@ -302,7 +304,7 @@ def test_a_name_that_two_packages_claim_is_an_error_only_for_its_users(tmp_path:
 
 def test_a_package_whose_data_folders_are_missing_is_skipped(tmp_path: Path) -> None:
     site = tmp_path / "site"
-    package(site, "gone", {}, "[swiftkit.assets]\nmine = nowhere\n")
+    write_package(site, "gone", {}, "[swiftkit.assets]\nmine = nowhere\n")
     assert swiftkit("models", "qwen", PYTHONPATH=str(site)).returncode == 0
 
 
@@ -359,3 +361,50 @@ def test_an_unknown_plugin_is_refused() -> None:
     done = swiftkit("plugins", "nope")
     assert done.returncode == 2
     assert "no plugin is named nope" in done.stderr
+
+
+# --- tasks ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_column_of_the_tasks_own_example_type(installed: dict[str, str]) -> None:
+    """`num_trained` is a field of the example package's `LastAnswers`; without it, the default is used."""
+    turns = [("user", "3 + 4?"), ("assistant", "7"), ("user", "5 + 6?"), ("assistant", "11")]
+    messages = [{"role": role, "content": content} for role, content in turns]
+    words = ["data", "check", "rows.jsonl", "--model_type", "tiny-math", "--dataset_test_ratio", "0"]
+
+    def share(row: dict[str, Any]) -> float:
+        write_rows(Path("rows.jsonl"), [row])
+        return float(stdout_json(swiftkit(*words, "--task", "last_answer", "--json", **installed))["loss_share"])
+
+    last, both = share({"messages": messages}), share({"messages": messages, "num_trained": 2})
+    assert last < both == stdout_json(swiftkit(*words, "--json", **installed))["loss_share"]
+    write_rows(Path("rows.jsonl"), [{"messages": messages, "num_trained": 3}])
+    refused = swiftkit(*words, "--task", "last_answer", **installed)
+    assert "rows.jsonl:1: num_trained is 3, but the conversation has 2 answers" in refused.stderr
+
+
+def test_nan_is_never_the_best() -> None:
+    for higher_is_better in (True, False):
+        selection = tasks.Selection("metric", higher_is_better)
+        assert not selection.is_better(math.nan, None)
+        assert not selection.is_better(math.nan, 1.0)
+        assert selection.is_better(1.0, None)
+
+
+def test_an_incomplete_task_is_refused_before_training(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    incomplete = {"no_check": TASK.replace("def check", "def verify"), "no_choice": TASK.replace("SELECTION", "CHOICE")}
+    write_package(site, "one", incomplete, "[swiftkit.tasks]\nno_check = no_check\nno_choice = no_choice\n")
+    words = ["sft", "--model_type", "tiny-math", "--dry_run", "--task"]
+    assert "task `no_check` has no function `check`" in swiftkit(*words, "no_check", PYTHONPATH=str(site)).stderr
+    assert "task `no_choice`: SELECTION is not" in swiftkit(*words, "no_choice", PYTHONPATH=str(site)).stderr
+
+
+def test_a_metric_that_the_trainer_does_not_report_is_named(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    text = f"{TASK}from swiftkit.data.tasks.sft import encode\n".replace("eval_loss", "eval_margin")
+    write_package(site, "one", {"by_margin": text}, "[swiftkit.tasks]\nby_margin = by_margin\n")
+    words = ["--model_type", "tiny-math", "--dataset", "math-sft#20", "--task", "by_margin", "--max_steps", "2"]
+    done = swiftkit("sft", *words, "--eval_steps", "1", PYTHONPATH=str(site))
+    assert done.returncode == 1
+    assert "the task `by_margin` selects by eval_margin, but an evaluation reports only eval_loss," in done.stderr

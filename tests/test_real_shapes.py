@@ -11,7 +11,7 @@ from support.commands import stdout_json, swiftkit
 from support.models import build
 from support.rows import chat_rows, only_run, write_rows
 from swiftkit.models import registry
-from swiftkit.schema import DTYPES
+from swiftkit.schema import DTYPES, Precision
 from swiftkit.system import estimates
 
 LIBRARIES = 0.9e9  # bytes of Python, torch and ms-swift before a model is loaded
@@ -34,7 +34,8 @@ def test_half_a_billion_parameters_fit_the_memory_estimate(tmp_path: Path) -> No
     record = only_run(Path("output")).read().record
     assert record.trainable == 4_399_104  # 24 * 8 * (2 * 1792 + 2 * 1024 + 3 * 5760), by hand
     dtype, longest = DTYPES[record.dtype], record.tokens.longest
-    estimate, _ = estimates.training_memory(entry.config, int(entry.parameters), record.trainable, longest, dtype)
+    precision = Precision(dtype, dtype, record.dtype_reason)
+    estimate, _ = estimates.training_memory(entry.config, int(entry.parameters), record.trainable, longest, precision)
     assert record.memory is not None
     measured = record.memory["process"]
     print(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import swiftkit
+from support.commands import stdout_json, swiftkit
+from swiftkit import files
 from swiftkit.config.sft import SftConfig
 from swiftkit.errors import SwiftkitError
 from swiftkit.system import events
@@ -221,3 +223,56 @@ def test_the_end_is_judged_by_events_and_checkpoints(
     result = judge(job, ProcessResult(code, None, list(events.read(job.events)), job.log))
     assert result.state == expected
     assert (result.error is None) == (expected in ("finished", "interrupted"))
+
+
+# --- unreadable and changed files -------------------------------------------------------------------------------------
+
+
+def test_a_run_whose_file_is_broken_is_shown_without_what_it_does_not_say(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "output", "m")
+    run.config_file.write_text("config: [\n")
+    shown = swiftkit("runs", "show", "v0")
+    assert shown.returncode == 0
+    assert "run.yaml cannot be read" in shown.stdout
+    assert "LoRA" not in shown.stdout
+    assert "--config" not in shown.stdout
+    content = stdout_json(swiftkit("runs", "show", "v0", "--json"))
+    assert content["config"] is content["record"] is None
+
+
+@pytest.mark.parametrize("content", [b"another template", b"\xff"])
+def test_a_changed_template_of_a_run_is_refused(tmp_path: Path, content: bytes) -> None:
+    run = create_run(tmp_path / "output", "m")
+    run.template_file.write_text("{{ messages }}")
+    run.config_file.write_text(f"config: {{}}\nrecord: {{sha256: {{template: {files.sha256(run.template_file)}}}}}\n")
+    assert run.template("own")
+    run.template_file.write_bytes(content)
+    with pytest.raises(SwiftkitError, match="was changed after the training"):
+        run.template("own")
+
+
+# --- how processes end ------------------------------------------------------------------------------------------------
+
+
+def test_a_signal_counts_even_if_the_work_was_done(tmp_path: Path) -> None:
+    done = ProcessResult(0, signal.SIGINT, [Finished()], tmp_path / "log")
+    with pytest.raises(SwiftkitError, match="interrupted: 3 of 3") as caught:
+        done.require_finished("the exam", interrupted="3 of 3")
+    assert caught.value.exit_code == 130
+    ProcessResult(0, None, [Finished()], tmp_path / "log").require_finished("the exam", interrupted="3 of 3")
+
+
+def test_a_failure_keeps_its_hint(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("output")
+    failed = Failed.by_error(SwiftkitError("no server", "start one"))
+    assert events.from_json(failed.to_json()) == failed
+    with pytest.raises(SwiftkitError, match="the exam failed: no server") as caught:
+        ProcessResult(1, None, [failed], tmp_path / "log").require_finished("the exam", interrupted="")
+    assert caught.value.problems[0].hint == "start one"
+    assert Failed.by_error(KeyError("x")).error == "KeyError: 'x'"
+
+
+def test_this_process_is_known_to_run(tmp_path: Path) -> None:
+    run = create_run(tmp_path / "output", "m")
+    events.append(run.events, Started.by_this_process(9))
+    assert run.state() == "running"

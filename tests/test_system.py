@@ -14,7 +14,7 @@ from swiftkit.config.resolve import RawOptions, build
 from swiftkit.config.sft import SftConfig
 from swiftkit.errors import Problems, SwiftkitError
 from swiftkit.models import hub
-from swiftkit.schema import DTYPES
+from swiftkit.schema import DTYPES, Precision
 from swiftkit.system import estimates, hardware, progress
 from swiftkit.system.events import Best, Eval, Step
 from swiftkit.training import planning
@@ -109,7 +109,8 @@ def test_the_memory_estimate_grows_with_tokens_and_precision() -> None:
     config = {"hidden_size": 1536, "num_hidden_layers": 28, "vocab_size": 151936}
 
     def estimate(tokens: int, dtype: str) -> tuple[int, int]:
-        return estimates.training_memory(config, 1_540_000_000, 9_000_000, tokens, DTYPES[dtype])
+        precision = Precision(DTYPES[dtype], DTYPES[dtype], "a test")
+        return estimates.training_memory(config, 1_540_000_000, 9_000_000, tokens, precision)
 
     plain, checkpointed = estimate(2048, "bf16")
     assert checkpointed < plain
@@ -122,8 +123,7 @@ def test_too_little_memory_enables_checkpointing_and_is_reported(monkeypatch: py
     options = RawOptions({"model_type": "tiny-math", "batch_size": "64", "dataset": ["math-sft#80"]})
     config = build(SftConfig, options, Problems())
     assert planning.plan(config).config.gradient_checkpointing is False
-    small = hardware.Device("cpu", "small", 1, 10 << 20, False, "a test")
-    monkeypatch.setattr(hardware, "device", lambda: small)
+    monkeypatch.setattr(hardware, "free_memory", lambda: 10 << 20)
     plan = planning.plan(config)
     assert plan.config.gradient_checkpointing is True
     assert any("this may not fit" in note for note in plan.notes)

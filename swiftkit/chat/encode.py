@@ -67,7 +67,7 @@ class ChatEncoder:
             yield [token for encoding in self._encode_pieces(pieces) for token in encoding.ids]
 
     def encode_text(self, texts: Iterable[str]) -> Iterator[Encoded]:
-        """Plain text for language modelling: every token has loss, including the stop token."""
+        """Plain text for language modeling: every token has loss, including the stop token."""
         remaining = iter(texts)
         while batch := list(islice(remaining, BATCH_SIZE)):
             batch = [text + self.stop_token for text in batch]

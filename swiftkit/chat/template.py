@@ -96,7 +96,8 @@ def load(name: str) -> Template:
     Raises:
         SwiftkitError: there is none, it is not valid Jinja, or it breaks a rule of `verify`.
     """
-    return _load(name, find(name))
+    path = find(name)
+    return _load(name, path, path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 def find(name: str) -> Path:
@@ -109,7 +110,8 @@ def find(name: str) -> Path:
 
 
 @cache
-def _load(name: str, path: Path) -> Template:
+def _load(name: str, path: Path, changed: int) -> Template:
+    """`changed` is only part of the cache's key: in a notebook, a file may be edited between two trainings."""
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

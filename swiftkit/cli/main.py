@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -42,8 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     token = session.current.set(Session(shlex.join(["swiftkit", *words]), handles_signals=True))
     try:
         console.configure()
-        with assets.search_path():
-            return _dispatch(words)
+        return _dispatch(words)
     except SwiftkitError as error:
         console.print_problems(error.problems)
         return error.exit_code
@@ -85,16 +85,25 @@ def _dispatch(words: list[str]) -> int:
         return 0
     problems = Problems()
     config = resolve.build(command.CONFIG, parser.read(command.CONFIG, rest, problems, _configs), problems)
-    if config.registry:
-        with problems.collect():
-            assets.add(config.registry)
-    code: int = command.run(config, problems)
+    with assets.search_path(config.registry, problems):
+        code: int = command.run(config, problems)
     return code
 
 
-def _configs() -> dict[str, type[Config]]:
-    """The options of every command; imported only for an option that the command itself does not know."""
-    return {name: load_command(name).CONFIG for name in COMMANDS}
+def _configs() -> Iterator[tuple[str, type[Config]]]:
+    """Every command with its options; for names that the command itself does not know, such as in swiftkit.yaml.
+
+    First those whose options are imported without the command, since most names are theirs.
+    """
+    from swiftkit.config.exam import ExamConfig
+    from swiftkit.config.export import ExportConfig
+    from swiftkit.config.sft import SftConfig
+
+    light: dict[str, type[Config]] = {"sft": SftConfig, "exam": ExamConfig, "export": ExportConfig}
+    yield from light.items()
+    for name in COMMANDS:
+        if name not in light:
+            yield name, load_command(name).CONFIG
 
 
 def overview() -> str:

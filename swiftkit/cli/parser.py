@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +23,7 @@ def read(
     config: type[Config],
     argv: list[str],
     problems: Problems,
-    commands: Callable[[], Mapping[str, type[Config]]] = dict,
+    commands: Callable[[], Iterable[tuple[str, type[Config]]]] = tuple,
 ) -> RawOptions:
     """Everything that the user gave: `swiftkit.yaml` (unless `--config` names a file), overridden by flags.
 
@@ -31,8 +31,8 @@ def read(
         config: the command's options.
         argv: its words.
         problems: unknown names, missing values and unreadable files are added here.
-        commands: gives every command with its options; called only for a name that this one does not know, which may
-            be meant for another.
+        commands: gives every command with its options, one by one; called only for a name that this one does not know,
+            which may be meant for another.
     """
     typed = OptionSource(config, problems, "--", commands)
     file_name: str | None = None
@@ -49,7 +49,7 @@ def read(
     from_file = OptionSource(config, problems, f"{path}: ", commands)
     if file_name or path.is_file():
         with problems.collect():
-            for key, value in _content(path).items():
+            for key, value in _content(path, is_named=bool(file_name)).items():
                 name = str(key).replace("-", "_")
                 if file_name:
                     from_file.add_entry(name, value)
@@ -95,12 +95,13 @@ class OptionSource:
         config: type[Config],
         problems: Problems,
         place: str,
-        commands: Callable[[], Mapping[str, type[Config]]] = dict,
+        commands: Callable[[], Iterable[tuple[str, type[Config]]]] = tuple,
     ) -> None:
         self.config, self.problems, self.place, self._commands = config, problems, place, commands
         self.names = config.canonical_names()
         self.options = RawOptions()
         self.trainers: dict[str, str] = {}  # option as written to the trainer that it is for
+        self._trainer_origins: dict[str, str] = {}
 
     @property
     def has_trainer_options(self) -> bool:
@@ -155,7 +156,12 @@ class OptionSource:
         elif isinstance(value, dict) and self._prefix(f"{spelling}."):
             for option, inner in value.items():
                 self.add_entry(f"{spelling}.{option}", inner, is_shared=is_shared)
-        elif spelling == TRAINER_OPTIONS and self.has_trainer_options and isinstance(value, dict):
+        elif spelling == TRAINER_OPTIONS and self.has_trainer_options:
+            if not isinstance(value, dict):
+                self.problems.add(
+                    f"{self.place}{spelling} is not a list of options", "write `NAME: VALUE` lines below it"
+                )
+                return
             for option, inner in value.items():
                 self._set_trainer_option(option, spelling, inner)
         elif not (is_shared and self._is_for_others(spelling)):
@@ -163,35 +169,41 @@ class OptionSource:
 
     def _is_for_others(self, spelling: str) -> bool:
         """Whether a key of swiftkit.yaml belongs to another command."""
-        if not self.has_trainer_options:
-            is_trainer_option = spelling == TRAINER_OPTIONS or self._prefix(spelling)
-            if is_trainer_option or _ms_swift_options().is_allowed_bare(spelling):
-                return True
-        return bool(self._owners(spelling))
+        if any(self._owners(spelling)):
+            return True
+        if self.has_trainer_options:
+            return False
+        return bool(
+            spelling == TRAINER_OPTIONS or self._prefix(spelling) or _ms_swift_options().is_allowed_bare(spelling)
+        )
 
-    def _owners(self, spelling: str) -> list[str]:
+    def _owners(self, spelling: str) -> Iterator[str]:
         """The commands that have an option with this name."""
-        return [
-            f"`swiftkit {name}`" for name, config in self._commands().items() if spelling in config.canonical_names()
-        ]
+        return (f"`swiftkit {name}`" for name, config in self._commands() if spelling in config.canonical_names())
 
     def _set(self, name: str, spelling: str, value: Any) -> None:
         """Set an option once."""
         former = self.options.origins.get(name)
         if former and self.options.values[name] != value:
-            self.problems.add(
-                f"`{former}` and `{self.place}{spelling}` set the same option to different values: "
-                f"{self.options.values[name]} and {value}",
-                f"use one of them; {name}: {self.config.field(name).description}",
-            )
+            hint = f"use one of them; {name}: {self.config.field(name).description}"
+            self._add_conflict(former, spelling, self.options.values[name], value, hint)
         self.options.values[name] = value
         self.options.origins[name] = f"{self.place}{spelling}"
+
+    def _add_conflict(self, former: str, spelling: str, first: Any, second: Any, hint: str = "use one of them") -> None:
+        message = (
+            f"`{former}` and `{self.place}{spelling}` set the same option to different values: {first} and {second}"
+        )
+        self.problems.add(message, hint)
 
     def _set_trainer_option(self, name: str, spelling: str, value: Any) -> None:
         if spelling != TRAINER_OPTIONS:
             prefix = self._prefix(spelling)
             self.trainers[f"{self.place}{spelling}"] = prefix if prefix not in ("", MS_SWIFT) else DEFAULT_TRAINER
-        self.options.values.setdefault(TRAINER_OPTIONS, {})[name] = value
+        options = self.options.values.setdefault(TRAINER_OPTIONS, {})
+        former = self._trainer_origins.setdefault(name, f"{self.place}{spelling}")
+        if options.setdefault(name, value) != value:
+            self._add_conflict(former, spelling, options[name], value)
         self.options.origins[TRAINER_OPTIONS] = f"{self.place}{spelling}"
 
     def _prefix(self, spelling: str) -> str:
@@ -214,7 +226,7 @@ class OptionSource:
             return
         dashes = "--" if self.place == "--" else ""
         hint = ms_swift.migration_hint(spelling) if from_tutorials else None
-        if owners := self._owners(spelling):
+        if owners := list(self._owners(spelling)):
             hint = f"it is an option of {' and '.join(owners)}"
         hint = hint or nearest(dashes + spelling, [dashes + name for name in self.names], "`--help` lists all flags")
         kind = "unknown flag" if dashes else f"{self.place}unknown key"
@@ -228,9 +240,9 @@ def _ms_swift_options() -> ModuleType:
     return options
 
 
-def _content(path: Path) -> dict[Any, Any]:
+def _content(path: Path, *, is_named: bool) -> dict[Any, Any]:
     """A YAML file's keys and values; of a run.yaml, those of its `config`."""
-    content = files.read_yaml(path, "--config takes a YAML file")
+    content = files.read_yaml(path, "--config takes a YAML file" if is_named else "fix it, or remove it")
     if isinstance(content, dict) and "record" in content:
         content = content.get("config")
     if content is not None and not isinstance(content, dict):

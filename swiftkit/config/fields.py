@@ -57,13 +57,13 @@ class Config(BaseModel):
     """Base of every command's options: frozen, and an unknown name is an error.
 
     A config knows where its values came from, since options of one command may depend on what was asked for explicitly:
-    `is_explicit` and `is_typed`. A config that is constructed in Python counts as typed.
+    `is_explicit` and `is_typed`. What Python code passes counts as typed, except for None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
     # What names in swiftkit.yaml mean to this command, if it is not the same; empty: ignored.
     in_project_file: ClassVar[Mapping[str, str]] = {}
-    _origins: dict[str, str] | None = PrivateAttr(default=None)
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     registry: str | None = flag(
         None,
@@ -95,20 +95,20 @@ class Config(BaseModel):
             return {k: [v] if k in lists and isinstance(v, str) else v for k, v in values.items()}
         return values
 
-    def with_origins(self, origins: Mapping[str, str]) -> None:
+    def model_post_init(self, context: Any) -> None:
+        """A new config is Python's until `set_origins` says otherwise; copies keep the origins of their original."""
+        self._origins = {name: f"--{name}" for name in self.model_fields_set if getattr(self, name) is not None}
+
+    def set_origins(self, origins: Mapping[str, str]) -> None:
         """Record where values came from: `--flag`, or file and key, by name."""
         self._origins = dict(origins)
 
     def is_typed(self, name: str) -> bool:
         """Whether an option was given on the command line or in Python."""
-        if self._origins is None:
-            return name in self.model_fields_set
         return self._origins.get(name, "").startswith("--")
 
     def is_explicit(self, name: str) -> bool:
         """Whether an option was given on the command line, in Python, or in the file of `--config`."""
-        if self._origins is None:
-            return name in self.model_fields_set
         return name in self._origins and not self._origins[name].startswith(f"{PROJECT_FILE}:")
 
     def is_set(self, name: str) -> bool:

@@ -41,7 +41,8 @@ def build(config: type[C], options: RawOptions, problems: Problems) -> C:
         try:
             built = config(**values)
         except ValidationError as error:
-            for item in error.errors():
+            invalid = set()
+            for item in error.errors():  # a list has one for each of its items
                 name = str(item["loc"][0]) if item["loc"] else ""
                 reason = validation_reason(item["msg"])
                 info = config.model_fields.get(name)
@@ -49,11 +50,12 @@ def build(config: type[C], options: RawOptions, problems: Problems) -> C:
                     f"{options.origins.get(name, name)}: {reason} (got {item['input']!r})",
                     info.description if info else None,
                 )
-                if name not in values:
-                    raise SwiftkitError.of(problems.found) from error
-                del values[name]
+                invalid.add(name)
+            if not invalid & values.keys():
+                raise SwiftkitError.of(problems.found) from error
+            values = {name: value for name, value in values.items() if name not in invalid}
             continue
-        built.with_origins({name: origin for name, origin in options.origins.items() if name in values})
+        built.set_origins({name: origin for name, origin in options.origins.items() if name in values})
         return built
 
 

@@ -78,6 +78,7 @@ class SftConfig(DataOptions):
     @model_validator(mode="before")
     @classmethod
     def _translate_targets(cls, values: Any) -> Any:
-        if isinstance(values, dict) and isinstance(targets := values.get("lora_target_modules"), list):
-            return values | {"lora_target_modules": _TARGET_WORDS.get(tuple(map(str, targets)), targets)}
+        if isinstance(values, dict) and isinstance(targets := values.get("lora_target_modules"), list | str):
+            words = (targets,) if isinstance(targets, str) else tuple(map(str, targets))
+            return values | {"lora_target_modules": _TARGET_WORDS.get(words, targets)}
         return values

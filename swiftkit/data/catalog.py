@@ -55,6 +55,8 @@ def entries() -> dict[str, DatasetEntry]:
 def read_entry(path: Path) -> DatasetEntry:
     """One `datasets/*.yaml`, checked."""
     content = files.read_yaml(path, FIELDS_HINT)
+    if not isinstance(content, dict):
+        raise SwiftkitError(f"{path} is not a dataset entry: it has no fields", FIELDS_HINT)
     try:
         return DatasetEntry.model_validate(content)
     except ValidationError as error:

@@ -34,6 +34,7 @@ def to_examples(
     format: str,
     *,
     check: Callable[[Example], None],
+    example_type: type[Example] = Example,
     system: str | None = None,
 ) -> list[Example]:
     """The examples of a source.
@@ -42,6 +43,7 @@ def to_examples(
         rows: what `readers.read` returned.
         format: name of the rows' format.
         check: the task's check of an example; raises ValueError.
+        example_type: the task's example type; its own fields are columns of the rows, whatever their format.
         system: system prompt for conversations without one.
 
     Raises:
@@ -49,7 +51,7 @@ def to_examples(
     """
     module, to_messages = plugins.module("formats", format), plugins.get("formats", format)
     columns = getattr(module, "COLUMNS", ())
-    known = {*columns, *getattr(module, "OPTIONAL", ())}
+    known = {*columns, *getattr(module, "OPTIONAL", ()), *example_type.own_fields()}
     problems, examples, ignored = Problems(), [], set()
     for place, row in rows.rows:
         missing = [column for column in columns if column not in row]
@@ -63,7 +65,7 @@ def to_examples(
         else:
             ignored |= set(row) - known - {TYPE_COLUMN}
             try:
-                example = _example(to_messages(row), row, place, system, format)
+                example = _example(to_messages(row), row, place, system, format, example_type)
                 check(example)
                 examples.append(example)
             except ValueError as error:
@@ -134,11 +136,19 @@ def _columns(row: dict[str, Any]) -> str:
     return "the columns " + ", ".join(f"`{column}`" for column in row) if row else "no columns"
 
 
-def _example(messages: list[Message], row: dict[str, Any], place: str, system: str | None, format: str) -> Example:
+def _example(
+    messages: list[Message],
+    row: dict[str, Any],
+    place: str,
+    system: str | None,
+    format: str,
+    example_type: type[Example],
+) -> Example:
+    own = {name: row[name] for name in example_type.own_fields() if row.get(name) is not None}
     if format == PLAIN_TEXT:
-        return Example((), place, text=row[PLAIN_TEXT])
+        return example_type((), place, text=row[PLAIN_TEXT], **own)
     if system is not None and messages and messages[0]["role"] != "system":
         messages = [{"role": "system", "content": system}, *messages]
     value = row.get(TYPE_COLUMN)
     question_type = str(value).strip() if isinstance(value, str | int) else ""
-    return Example(tuple(messages), place, type=question_type or None)
+    return example_type(tuple(messages), place, type=question_type or None, **own)

@@ -93,8 +93,8 @@ def load_examples(names: Sequence[str], options: DataOptions, problems: Problems
             if rows.source.sample and rows.source.sample > rows.num_read:
                 logger.warning("%s has %s rows; all of them are used", name, f"{rows.num_read:,}")
             format = format_of(rows, options.format)
-            check = tasks.get(options.task).check
-            examples = to_examples(rows, format, check=check, system=options.system)
+            check, example_type = tasks.get(options.task).check, tasks.example_type(options.task)
+            examples = to_examples(rows, format, check=check, example_type=example_type, system=options.system)
             loaded.formats[name] = (format, len(examples))
             loaded.examples += _add_instructions(examples, options.instruct)
     return loaded
@@ -132,7 +132,7 @@ def clamp_max_length(options: O, context: ModelContext, notes: list[str]) -> O:
 def prepare(
     options: DataOptions, train: LoadedExamples, validation: LoadedExamples, encoder: ChatEncoder, notes: list[str]
 ) -> TrainingData:
-    """Tokenise, drop rows that are too long, and hold rows back for validation unless `validation` has some.
+    """Tokenize, drop rows that are too long, and hold rows back for validation unless `validation` has some.
 
     What a user should know is added to `notes`.
 

@@ -1,4 +1,4 @@
-"""Tokenised examples: drop those that are too long, hold some back for validation."""
+"""Tokenized examples: drop those that are too long, hold some back for validation."""
 
 from __future__ import annotations
 

@@ -38,12 +38,9 @@ def exam(
         RuntimeError: the scorer raised, which is a program error.
     """
     problems = problems or Problems()
-    with assets.search_path():
-        if config.registry:
-            with problems.collect():
-                assets.add(config.registry)
+    with assets.search_path(config.registry, problems):
         problems.raise_any()
-        plugins.require("engines", config.engine)  # not imported here: an engine is heavy
+        plugins.get("engines", config.engine)
         is_named = config.is_typed("model_type") or config.is_typed("model_id_or_path")
         checkpoint = resolve_checkpoint(config, model_means_base=is_named)
         check_base_unchanged(checkpoint)

@@ -9,7 +9,7 @@ else.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,10 @@ class ExamFolder:
             with suppress(TypeError, KeyError):  # an edited line; the question is asked again
                 answers[row["number"]] = Answer(**row)
         return answers
+
+    def answers_sha256(self) -> str:
+        """Hash of the answers. Exams with several scorers share them, and may replace those that failed."""
+        return files.digest([asdict(answer) for _, answer in sorted(self.read_answers().items())])
 
     def read_scores(self) -> dict[int, ScoreRecord]:
         """The scores, by number."""

@@ -40,6 +40,7 @@ class ExamResult(ExamScore):
         seconds: duration.
         evalscope: its version, and its own score if that is the same.
         answers_key, scores_key: hashes of everything that answers and scores depend on.
+        answers_sha256: hash of the answers.
         sha256: hash of every weight file.
         versions, device, command, ended: where and when.
         folder: of questions, scores, this result and the report; the answers are one folder up.
@@ -69,6 +70,7 @@ class ExamResult(ExamScore):
     evalscope: dict[str, Any] = Field({})
     answers_key: str
     scores_key: str
+    answers_sha256: str
     sha256: dict[str, str]
     versions: dict[str, str]
     device: dict[str, Any]
@@ -94,13 +96,13 @@ class ExamResult(ExamScore):
 
 
 def read_result(folder: Path) -> ExamResult | None:
-    """A finished exam, from its folder; None if there is none, or it is not complete."""
+    """A finished exam, from its folder; None if there is none, it is not complete, or its answers have changed."""
     files = ExamFolder(folder)
     try:
         content = json.loads(files.result.read_text(encoding="utf-8"))
         result = ExamResult.model_validate({**content, "folder": folder})
         numbers = {question.number for question in files.read_questions()}
-        is_complete = files.read_scores().keys() == numbers == files.read_answers().keys()
+        is_complete = files.read_scores().keys() == numbers and files.answers_sha256() == result.answers_sha256
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return result if is_complete else None

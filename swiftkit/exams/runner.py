@@ -14,12 +14,13 @@ from filelock import FileLock, Timeout
 from swiftkit import files, plugins
 from swiftkit.config.exam import ExamConfig
 from swiftkit.errors import FAILED, SwiftkitError
+from swiftkit.exams import engines, metrics
 from swiftkit.exams import job as jobs
-from swiftkit.exams import metrics
 from swiftkit.exams.job import ExamJob
 from swiftkit.exams.questions import PreparedExam
 from swiftkit.exams.result import ExamResult
 from swiftkit.schema import DTYPES
+from swiftkit.scoring import scorers
 from swiftkit.system import estimates, hardware, session, supervisor
 from swiftkit.system.events import Event, Finished
 from swiftkit.system.versions import versions
@@ -63,16 +64,13 @@ def create_job(config: ExamConfig, checkpoint: Checkpoint, prepared: PreparedExa
 
 def _answers_depend_on(config: ExamConfig, checkpoint: Checkpoint, prepared: PreparedExam) -> dict[str, Any]:
     """Weights, prompts, stop rule, limit, precision and engine. A scorer matters only by when it ends a response."""
-    module = plugins.module("scorers", config.scorer)
-    done = getattr(module, "done", None)
-    stop_key = getattr(module, "stop_key", lambda reference: reference)
     return {
         "weights": checkpoint.hashes,
         "prompts": [[question.ids, question.prompt_text] for question in prepared.questions],
         "stops": [prepared.stops.ids, prepared.stops.text],
-        "scorer_stop": [f"{done.__module__}.{done.__qualname__}", getattr(module, "CLOSERS", "")] if done else None,
-        "references": [stop_key(question.reference) for question in prepared.questions] if done else None,
-        "settings": [config.dtype, config.max_new_tokens, config.engine],
+        "scorer_stop": scorers.stop_rule_key(config.scorer, [question.reference for question in prepared.questions]),
+        "settings": [config.dtype, config.max_new_tokens],
+        "engine": [config.engine, engines.settings_key(config.engine)],
     }
 
 
@@ -181,6 +179,7 @@ def _write_result(
         evalscope=evalscope_record(details["evalscope"], score.exact, score.num_questions),
         answers_key=job.answers_key,
         scores_key=job.scores_key,
+        answers_sha256=exam_files.answers_sha256(),
         sha256=checkpoint.hashes,
         versions=versions(),
         device=hardware.device().to_json(),

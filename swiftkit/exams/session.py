@@ -11,7 +11,7 @@ from swiftkit.chat import tokenizer as tokenizers
 from swiftkit.exams.engines import Generation, Prompt
 from swiftkit.exams.folder import ERROR, LIMIT, MARKER, STOP, Answer, Question, ScoreRecord
 from swiftkit.exams.job import ExamJob
-from swiftkit.scoring.scorers import Score
+from swiftkit.scoring.scorers import Score, validate
 from swiftkit.system import events, supervisor
 from swiftkit.system.events import Answered, Phase
 
@@ -59,12 +59,14 @@ class ExamSession:
             score = Score(0.0, f"no answer: {answer.error}")
         else:
             try:
-                score = self.scorer.score(
-                    answer.response,
-                    question.reference,
-                    question=question.prompt_text,
-                    truncated=answer.stop_reason == LIMIT,
-                    tolerance=self.job.tolerance,
+                score = validate(
+                    self.scorer.score(
+                        answer.response,
+                        question.reference,
+                        question=question.prompt_text,
+                        truncated=answer.stop_reason == LIMIT,
+                        tolerance=self.job.tolerance,
+                    )
                 )
             except Exception:
                 self._record_bug(question)
@@ -80,8 +82,9 @@ class ExamSession:
         engine = load(job)
         events.append(job.files.events, Phase(phase="model"))
         stop = SessionStopRule(self)
-        # Written again, so that a line that a crash has truncated does not swallow the next one.
-        files.write(job.files.answers, files.to_jsonl(list(self.answers.values())))
+        # Written again, so that a line that a crash has truncated does not swallow the next one. Failed answers stay
+        # until they are replaced: exams with another scorer have counted them.
+        files.write(job.files.answers, files.to_jsonl(list(job.files.read_answers().values())))
         with job.files.answers.open("a", encoding="utf-8") as stream:
 
             def keep(generation: Generation) -> None:
@@ -136,8 +139,10 @@ class SessionStopRule:
             return Answer(number, "", 0, ERROR, generation.error)
         text = generation.text
         if text is None:
-            ids = generation.ids[:-1] if generation.ids[-1] in self._stop_ids else generation.ids
-            text = self._decode(number, ids)
+            ids = list(generation.ids)
+            text = self._decode(number, ids[:-1] if ids and ids[-1] in self._stop_ids else ids)
+        elif "</think>" in text and "<think>" not in text:
+            text = thinking_prefix(self._tokenizer, self._session.questions[number].ids) + text
         if self._stop_text and reason == STOP:
             text = text.rstrip().removesuffix(self._stop_text)
         return Answer(number, text, generation.num_tokens, reason)

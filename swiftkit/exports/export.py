@@ -45,10 +45,7 @@ def run_export(config: ExportConfig, *, problems: Problems | None = None) -> Exp
         SwiftkitError: the checkpoint cannot be used or exported, or the work failed or was interrupted.
     """
     problems = problems or Problems()
-    with assets.search_path():
-        if config.registry:
-            with problems.collect():
-                assets.add(config.registry)
+    with assets.search_path(config.registry, problems):
         checkpoint: Checkpoint | None = None
         with problems.collect():
             _check_target(config)

@@ -37,14 +37,13 @@ class Order:
 
     @property
     def key(self) -> str:
-        """Hash of everything that the export depends on."""
+        """Hash of everything that the export depends on, except for the target."""
         checkpoint = self.checkpoint
         source = checkpoint.aux_source.path
         paths = (*artifacts.copied_files(source), source / artifacts.GENERATION)
         template = artifacts.served_template(checkpoint.context.template, artifacts.system_prompt(checkpoint))
         return files.digest(
             {
-                "target": self.target,
                 "inputs": checkpoint.hashes,
                 "copied": {path.name: files.sha256(path) for path in paths if path.is_file()},
                 "dtype": self.dtype.name,
@@ -69,7 +68,7 @@ def run(order: Order, *, overwrite: bool) -> bool:
     _refuse_inputs(order)
     key = order.key
     if (folder.exists() or folder.is_symlink()) and not _is_empty(folder):
-        if _is_complete(folder, key):
+        if _is_complete(folder, order.target, key):
             return False
         is_export = (folder / ORIGIN_FILE).is_file() or not folder.exists()  # or a link to nothing
         if not overwrite or not is_export:
@@ -89,8 +88,11 @@ def _make(order: Order, folder: Path, key: str) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _lock(folder):
         logger.info("exporting %s to %s (%s, %s)", checkpoint.label, folder, order.target, order.dtype)
-        for leftover in folder.parent.glob(f".{folder.name}.partial-*"):  # of an export that was killed
-            shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in folder.parent.glob(f".{folder.name}.partial-*"):  # of an export that was killed or failed
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
         # A name of its own: a child process that has outlived such an export must not write into this one.
         partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
         partial.mkdir()
@@ -154,13 +156,16 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir())
 
 
-def _is_complete(folder: Path, key: str) -> bool:
-    """Whether the folder is the export with that key, complete and unchanged."""
+def _is_complete(folder: Path, target: str, key: str) -> bool:
+    """Whether the folder is the export to that target with that key, complete and unchanged."""
     try:
         origin = files.read_object(folder / ORIGIN_FILE)
         digests: dict[str, str] = origin["files"]
-        return bool(origin["key"] == key) and all(
-            files.sha256(folder / name) == digest for name, digest in digests.items()
+        # Earlier versions had one target, and did not record it.
+        return (
+            bool(origin["key"] == key)
+            and origin.get("target", "merged") == target
+            and all(files.sha256(folder / name) == digest for name, digest in digests.items())
         )
     except (SwiftkitError, OSError, KeyError, TypeError, AttributeError):
         return False

@@ -120,9 +120,14 @@ def fetch_model(name: str, modelscope: str | None, huggingface: str | None, into
         into: target folder; None: the cache of the hub's client.
 
     Raises:
-        SwiftkitError: neither hub is reachable (exit code 2), or the download fails (exit code 1).
+        SwiftkitError: it has no id, or neither hub is reachable (exit code 2), or the download fails (exit code 1).
     """
     ids = {hub: i for hub, i in (("modelscope", modelscope), ("huggingface", huggingface)) if i}
+    if not ids:
+        raise SwiftkitError(
+            f"{name} is not a folder and not on this machine, and the registry has no Hub id for it",
+            "pass --model_id_or_path FOLDER, or put the folder under $SWIFTKIT_MODELS",
+        )
     hub = _first_reachable(list(ids))
     if hub is None:
         raise SwiftkitError(

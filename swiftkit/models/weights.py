@@ -186,6 +186,8 @@ def read_header(file: Path, hint: str = "download the model again") -> dict[str,
         needed = 8 + length + max((t["data_offsets"][1] for t in declared.values()), default=0)
         if file.stat().st_size < needed:
             raise ValueError(f"it has {file.stat().st_size:,} bytes of {needed:,}")
-    except (ValueError, struct.error, KeyError, TypeError) as error:
+        return {name: tensor["shape"] for name, tensor in declared.items()}
+    except KeyError as error:
+        raise SwiftkitError(f"{file} is not a safetensors file: a tensor has no {error}", hint) from error
+    except (ValueError, struct.error, TypeError) as error:
         raise SwiftkitError(f"{file} is not a complete safetensors file: {error}", hint) from error
-    return {name: tensor["shape"] for name, tensor in declared.items()}

@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from swiftkit.errors import SwiftkitError
-from swiftkit.schema import DType
-from swiftkit.system.hardware import device
+from swiftkit.schema import DType, Precision
+from swiftkit.system import hardware
 
 MEBIBYTE = 1 << 20
 
 
 def training_memory(
-    config: Mapping[str, Any], parameters: int, trainable: int, tokens: int, dtype: DType
+    config: Mapping[str, Any], frozen: int, trainable: int, tokens: int, precision: Precision
 ) -> tuple[int, int]:
     """Estimated bytes of a training step, without and with gradient checkpointing.
 
     Args:
         config: the model's config.json.
-        parameters: weights of the model in the precision that it is computed with.
+        frozen: parameters that are not trained.
         trainable: parameters that are trained; weight, gradient and two Adam moments in fp32, 16 bytes each.
         tokens: tokens of a padded batch.
-        dtype: precision of the base model and the activations.
+        precision: of weights and activations; weights that are trained in another format than the latter are copied.
 
     A layer keeps about 34 * tokens * hidden bytes at two bytes a number, without the attention matrix, which SDPA does
     not keep (Korthikanti et al. 2022, https://arxiv.org/abs/2205.05198, section 4). Logits are kept three times, in
@@ -33,10 +33,12 @@ def training_memory(
     """
     hidden = int(config.get("hidden_size", 0))
     num_layers = int(config.get("num_hidden_layers", 0))
-    layer = 17 * dtype.num_bytes * tokens * hidden
+    width = precision.compute.num_bytes
+    layer = 17 * width * tokens * hidden
     logits = 3 * 4 * tokens * int(config.get("vocab_size", 0))
-    fixed = parameters * dtype.num_bytes + trainable * 16 + logits
-    boundaries = num_layers * dtype.num_bytes * tokens * hidden
+    copied = 0 if precision.storage == precision.compute else trainable * width
+    fixed = frozen * precision.bytes_per_parameter + trainable * 16 + copied + logits
+    boundaries = num_layers * width * tokens * hidden
     return fixed + layer * num_layers, fixed + layer + boundaries
 
 
@@ -49,7 +51,7 @@ def generation_batch(config: Mapping[str, Any], parameters: int, tokens: int, dt
     head_dim = int(config.get("head_dim") or int(config.get("hidden_size") or 0) // heads)
     num_kv_heads = int(config.get("num_key_value_heads") or heads)
     per_token = 2 * dtype.num_bytes * num_kv_heads * head_dim * int(config.get("num_hidden_layers") or 1)
-    free = device().memory - parameters * dtype.num_bytes
+    free = hardware.free_memory() - parameters * dtype.num_bytes
     return max(1, free // 2 // max(1, per_token * tokens))
 
 

@@ -12,7 +12,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from swiftkit import files
+from swiftkit.errors import SwiftkitError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +47,16 @@ class Started(Event):
     """
 
     pid: int
-    pid_started: float = 0.0
+    pid_started: float
     total: int = 0
     num_done: int | None = None
     details: dict[str, Any] | None = None
+
+    @classmethod
+    def by_this_process(cls, total: int, **fields: Any) -> Started:
+        """The event with the identity of the process that calls this."""
+        process = psutil.Process()
+        return cls(pid=process.pid, pid_started=process.create_time(), total=total, **fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +82,10 @@ class Step(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Eval(Event):
-    """An evaluation on the validation rows; `metrics` has further figures of the trainer."""
+    """An evaluation on the validation rows."""
 
     step: int
     loss: float
-    metrics: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +137,18 @@ class Finished(End):
 
 @dataclass(frozen=True, kw_only=True)
 class Failed(End):
-    """The work failed; `is_bug` if a program error in a plugin is the cause."""
+    """The work failed; `is_bug` if a program error in a plugin is the cause; `hint` is the fix, if it is known."""
 
     error: str
     is_bug: bool = False
+    hint: str | None = None
+
+    @classmethod
+    def by_error(cls, error: BaseException, **fields: Any) -> Failed:
+        """The event for an exception."""
+        if isinstance(error, SwiftkitError):
+            return cls(error=str(error), hint=error.problems[0].hint, **fields)
+        return cls(error=f"{type(error).__name__}: {error}", **fields)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ class Device:
         kind: `cpu` or `cuda`.
         name: of the processor or GPU.
         count: number of GPUs; 1 for a CPU.
-        memory: free memory in bytes, of one GPU or of the machine.
+        memory: memory in bytes, of one GPU or of the machine, that was free when it was looked at first.
         bf16: whether it computes in bf16.
         bf16_reason: what that was determined from.
     """
@@ -57,6 +57,12 @@ def device() -> Device:
     reason = " and ".join(supported) if supported else "neither AMX nor AVX512-BF16"
     memory = psutil.virtual_memory().available
     return Device("cpu", platform.processor() or platform.machine(), 1, memory, bool(supported), reason)
+
+
+def free_memory() -> int:
+    """Free memory now, in bytes: of one GPU, or of the machine."""
+    gpus = _gpus() if device().kind == "cuda" else []
+    return gpus[0][1] if gpus else psutil.virtual_memory().available
 
 
 def _gpus() -> list[tuple[str, int, float]]:

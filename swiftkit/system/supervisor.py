@@ -79,12 +79,14 @@ class ProcessResult:
             SwiftkitError: it was interrupted (exit code 130 or 143), or it failed (exit code 1).
             RuntimeError: a program error in a plugin is the cause.
         """
-        if self.state == "interrupted":
+        # Also if all was done when the signal came: the user wants whatever would follow to end.
+        if self.signal or self.state == "interrupted":
             raise SwiftkitError(f"interrupted: {interrupted}", resume_hint, exit_code=self.interrupt_code)
         if isinstance(self.end, Failed) and self.end.is_bug:
             raise RuntimeError(self.end.error)
         if self.state != "finished":
-            hint = f"its output is in {self.log}" if self.log.is_file() else None
+            hint = self.end.hint if isinstance(self.end, Failed) else None
+            hint = hint or (f"its output is in {self.log}" if self.log.is_file() else None)
             raise SwiftkitError(f"{what} failed: {self.failure_reason}", hint, exit_code=FAILED)
 
     @property

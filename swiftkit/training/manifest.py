@@ -13,7 +13,7 @@ from swiftkit.system import events, hardware, session
 from swiftkit.system.events import Finished, Phase
 from swiftkit.system.versions import versions
 from swiftkit.training.planning import TrainingPlan
-from swiftkit.training.record import BaseModelRecord, RunRecord, TokenCounts
+from swiftkit.training.record import BaseModelRecord, BestCheckpoint, RunRecord, TokenCounts
 from swiftkit.training.run import Run
 from swiftkit.training.trainers import TrainResult
 
@@ -69,7 +69,7 @@ def finish(run: Run, record: RunRecord, result: TrainResult, seconds: float) -> 
             "memory": finished.memory if finished else None,
             "trainable": trainer.trainable if trainer and trainer.trainable else record.trainable,
             "steps": trainer.steps if trainer and trainer.steps else record.steps,
-            "best": best.model_copy(update={"sha256": {}}) if best else None,
+            "best": BestCheckpoint(step=best.step, value=best.value, metric=best.metric) if best else None,
             "last": result.step,
         }
     )

@@ -11,7 +11,7 @@ from typing import Any
 from swiftkit import assets, files, plugins
 from swiftkit.config.resolve import with_defaults
 from swiftkit.config.sft import SftConfig
-from swiftkit.data import pipeline
+from swiftkit.data import pipeline, tasks
 from swiftkit.data.pipeline import LoadedExamples, TrainingData
 from swiftkit.errors import Problems
 from swiftkit.models import lora
@@ -83,10 +83,12 @@ def plan(config: SftConfig, problems: Problems | None = None) -> TrainingPlan:
         SwiftkitError: everything that is wrong.
     """
     problems = problems or Problems()
+    with assets.search_path(config.registry, problems):
+        return _plan(config, problems)
+
+
+def _plan(config: SftConfig, problems: Problems) -> TrainingPlan:
     model: ResolvedModel | None = None
-    if config.registry:
-        with problems.collect():
-            assets.add(config.registry)
     with problems.collect():
         model = resolve_model(config.model_type, config.model_id_or_path)
     defaults = _registry_defaults(config, model)
@@ -94,9 +96,10 @@ def plan(config: SftConfig, problems: Problems | None = None) -> TrainingPlan:
         config = with_defaults(config, defaults)
     with problems.collect():
         hardware.choose_dtype(config.dtype)
-    for kind, name in (("trainers", config.trainer), ("tasks", config.task)):
-        with problems.collect():
-            plugins.get(kind, name)
+    with problems.collect():
+        plugins.get("trainers", config.trainer)
+    with problems.collect():
+        tasks.get(config.task)
     with problems.collect():
         options = trainers.check_options(config.trainer, config.trainer_options)
         config = config.model_copy(update={"trainer_options": options})
@@ -152,7 +155,7 @@ def _resolve_sizes(
     defaults: dict[str, Any],
     notes: list[str],
 ) -> TrainingPlan:
-    """Tokenise the rows, and derive everything that depends on their number and length."""
+    """Tokenize the rows, and derive everything that depends on their number and length."""
     config = pipeline.clamp_max_length(config, context, notes)
     notes += context.notes
     train, validation = loaded
@@ -184,14 +187,11 @@ def _resolve_schedule(config: SftConfig, num_rows: int) -> tuple[SftConfig, int]
 def _fit_memory(plan: TrainingPlan) -> TrainingPlan:
     """The plan with gradient checkpointing decided, and a note if the memory may not suffice."""
     config, precision = plan.config, plan.precision
-    # A full fine-tuning in fp32 has its weights once; in bf16, a copy of them is computed with.
-    is_only_copy = (config.sft_type, precision.compute.name) == ("full", "fp32")
-    fixed = 0 if is_only_copy else plan.context.folder.parameters
+    folder = plan.context.folder
+    frozen = 0 if config.sft_type == "full" else folder.parameters
     tokens = config.batch_size * plan.data.longest
-    plain, checkpointed = estimates.training_memory(
-        plan.context.folder.config, fixed, plan.trainable, tokens, precision.compute
-    )
-    free = hardware.device().memory
+    plain, checkpointed = estimates.training_memory(folder.config, frozen, plan.trainable, tokens, precision)
+    free = hardware.free_memory()
     if config.gradient_checkpointing is None:
         config = config.model_copy(update={"gradient_checkpointing": plain > MAX_MEMORY_SHARE * free})
     needed = checkpointed if config.gradient_checkpointing else plain

@@ -32,12 +32,21 @@ class TokenCounts(_Record):
 
 
 class BestCheckpoint(_Record):
-    """The best checkpoint: optimizer steps, the metric and its value; in best.json also the hash of each file."""
+    """The best checkpoint: optimizer steps, and the metric that it was chosen by with its value."""
 
     step: int
     value: float
     metric: str = "eval_loss"
-    sha256: dict[str, str] = {}
+
+    def __str__(self) -> str:
+        label = "validation loss" if self.metric == "eval_loss" else self.metric
+        return f"{label} {self.value:.4f} at step {self.step}"
+
+
+class BestManifest(BestCheckpoint):
+    """The content of best.json: also the hash of each file."""
+
+    sha256: dict[str, str]
 
 
 class RunRecord(_Record):
@@ -61,7 +70,7 @@ class RunRecord(_Record):
         seconds: duration of the training.
         memory: peak in bytes, by device.
         best: the best checkpoint.
-        last: optimizer steps of the last checkpoint.
+        last: optimizer steps that were done.
     """
 
     command: str | None = None

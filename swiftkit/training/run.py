@@ -21,7 +21,7 @@ from swiftkit.errors import SwiftkitError, unknown
 from swiftkit.schema import Example
 from swiftkit.system import events
 from swiftkit.system.events import Started
-from swiftkit.training.record import BestCheckpoint, RunRecord
+from swiftkit.training.record import BestManifest, RunRecord
 
 _VERSION = re.compile(r"v(\d+)-\d{8}-\d{6}$")
 _END_STATES = ("finished", "failed", "interrupted", "crashed")
@@ -92,13 +92,13 @@ class Run:
         except (SwiftkitError, ValidationError, TypeError, KeyError, AttributeError):
             return RunFile(SftConfig(), RunRecord(), is_valid=False)
 
-    def best(self, *, quick: bool = False) -> BestCheckpoint | None:
+    def best(self, *, quick: bool = False) -> BestManifest | None:
         """The content of best.json, if the best checkpoint is complete; None if there is none.
 
         With `quick`, it is only checked that the files exist, without reading them.
         """
         try:
-            best = BestCheckpoint.model_validate_json((self.path / "best.json").read_text(encoding="utf-8"))
+            best = BestManifest.model_validate_json((self.path / "best.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         folder = self.best_folder(best)
@@ -106,7 +106,7 @@ class Run:
         complete = all(path.is_file() and (quick or files.sha256(path) == digest) for path, digest in digests.items())
         return best if complete and digests else None
 
-    def best_folder(self, best: BestCheckpoint) -> Path:
+    def best_folder(self, best: BestManifest) -> Path:
         """Its files. Not through the link `best`, which is one step ahead if a process dies between the two renames."""
         return self.path / f".best-{best.step}"
 
@@ -116,9 +116,18 @@ class Run:
         return self.path / link.readlink() if link.is_symlink() and link.is_dir() else None
 
     def template(self, name: str) -> Template | None:
-        """The chat template that it was trained with; None for a run that did not keep it."""
+        """The chat template that it was trained with; None for a run that did not keep it.
+
+        Raises:
+            SwiftkitError: its file was changed.
+        """
         if not self.template_file.is_file():
             return None
+        if files.sha256(self.template_file) != self.read().record.sha256.get("template"):
+            raise SwiftkitError(
+                f"{self.template_file} was changed after the training, so the model would see other tokens",
+                "restore the file, or train again",
+            )
         return template.compile(self.template_file.read_text(encoding="utf-8"), name)
 
     def examples(self, part: str = "train") -> list[Example]:
@@ -213,7 +222,7 @@ def save_best(run: Path, checkpoint: Path, step: int, value: float, metric: str 
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     files.link(run / "best", target.name)
-    best = BestCheckpoint(step=step, value=value, metric=metric, sha256=digests)
+    best = BestManifest(step=step, value=value, metric=metric, sha256=digests)
     files.write_json(run / "best.json", best.model_dump())
     for former in run.glob(".best-*"):
         if former != target:

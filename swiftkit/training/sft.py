@@ -52,7 +52,7 @@ def sft(
 
     Args:
         config: the options.
-        on_plan: called when everything is checked and decided, before training.
+        on_plan: called when everything is decided; only the space on the disk is checked after that.
         on_event: called with each event of the training: steps, evaluations, checkpoints.
         problems: what is wrong already; it is raised together with what is found here.
 
@@ -62,7 +62,8 @@ def sft(
     """
     if config.dry_run:
         raise SwiftkitError("dry_run is for the command line", "swiftkit.training.planning.plan(config) only plans")
-    with assets.search_path():
+    problems = problems or Problems()
+    with assets.search_path(config.registry, problems):
         plan = planning.plan(config, problems)
         if on_plan:
             on_plan(plan)
@@ -82,9 +83,13 @@ def _train(plan: TrainingPlan, on_event: Callable[[Event], None] | None) -> Run:
     start = time.time()
     try:
         result: TrainResult = plugins.get("trainers", plan.config.trainer)(create_job(run.path, plan), on_event)
-    except BaseException:  # such as KeyboardInterrupt in a notebook; the training process has ended by now
+    except BaseException as error:  # a bug, or KeyboardInterrupt in a notebook; the training process has ended by now
         step = max((getattr(event, "step", 0) for event in events.read(run.events)), default=0)
-        _finish(run, plan, record, TrainResult("interrupted", step), time.time() - start)
+        if isinstance(error, Exception):
+            result = TrainResult("failed", step, error=f"{type(error).__name__}: {error}")
+        else:
+            result = TrainResult("interrupted", step)
+        _finish(run, plan, record, result, time.time() - start)
         raise
     seconds = time.time() - start
     if result.state == "finished":  # after an interrupt, the user does not want to wait for hashes
@@ -151,4 +156,5 @@ def _write_inputs(run: Run, plan: TrainingPlan) -> None:
 def _row(tokenized: TokenizedExample) -> dict[str, Any]:
     example = tokenized.example
     content: dict[str, Any] = {"text": example.text} if example.text else {"messages": list(example.messages)}
-    return content | {"source": example.source, "num_tokens": tokenized.num_tokens, "type": example.type}
+    own = {name: getattr(example, name) for name in example.own_fields()}
+    return content | {"source": example.source, "num_tokens": tokenized.num_tokens, "type": example.type} | own

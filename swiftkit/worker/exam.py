@@ -27,6 +27,7 @@ from evalscope.config import TaskConfig
 from evalscope.utils.io_utils import OutputsStructure
 
 from swiftkit import files
+from swiftkit.errors import SwiftkitError
 from swiftkit.exams import job as jobs
 from swiftkit.exams.session import ExamSession
 from swiftkit.system import events
@@ -48,7 +49,9 @@ class SessionModel(ModelAPI):  # type: ignore[misc]
         if number not in self.session.answers:  # evalscope asks one question at a time (eval_batch_size)
             self.session.answer_all()
         if number not in self.session.answers:
-            raise InterruptedError("interrupted")
+            if self.session.is_interrupted():
+                raise InterruptedError("interrupted")
+            raise SwiftkitError(f"engine `{self.session.job.engine}` gave no response to question {number}")
         return ModelOutput.from_content(self.model_name, self.session.answers[number].response)
 
 
@@ -142,7 +145,7 @@ def main(path: str) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, request_stop)
     num_known = len(session.answers)
-    events.append(job.files.events, Started(pid=os.getpid(), total=len(session.questions), num_done=num_known))
+    events.append(job.files.events, Started.by_this_process(len(session.questions), num_done=num_known))
     end = _work(session, num_known)
     events.append(job.files.events, end)
     return 0 if isinstance(end, Finished) else 1
@@ -165,7 +168,7 @@ def _work(session: ExamSession, num_known: int) -> Event:
             return Failed(error=session.bug, is_bug=True)
         if session.stop_requested:
             return Interrupted()
-        return Failed(error=f"{type(error).__name__}: {error}")
+        return Failed.by_error(error)
     return Finished(details={"num_known": num_known, "evalscope": reported})
 
 

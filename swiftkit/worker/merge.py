@@ -35,7 +35,7 @@ class Merger:
             self.tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
         self.modules = adapters.factors(list(self.tensors))
 
-    def scale(self, module: str, rank: int) -> float:
+    def scale(self, rank: int) -> float:
         """The factor of B A: alpha / rank, or alpha / sqrt(rank) with rsLoRA.
 
         https://arxiv.org/abs/2106.09685 section 4.1; https://arxiv.org/abs/2312.03732.
@@ -50,7 +50,7 @@ class Merger:
             return weight
         factors = self.modules.pop(module)
         a, b = self.tensors[factors["A"]], self.tensors[factors["B"]]
-        whole = weight.float() + self.scale(module, a.shape[0]) * (b @ a)
+        whole = weight.float() + self.scale(a.shape[0]) * (b @ a)
         magnitude = self.tensors.get(f"base_model.model.{module}.lora_magnitude_vector")
         if magnitude is None:
             return whole

@@ -67,7 +67,7 @@ def swiftkit(
         warm_workers(),
         mock.patch.dict(os.environ, environment),
         contextlib.chdir(cwd or Path.cwd()),
-        _installed(packages),
+        installed(packages),
         contextlib.redirect_stdout(stdout),
         contextlib.redirect_stderr(stderr),
     ):
@@ -75,8 +75,18 @@ def swiftkit(
     return subprocess.CompletedProcess([*SWIFTKIT, *words], code, stdout.getvalue(), stderr.getvalue())
 
 
+def write_package(site: Path, name: str, modules: dict[str, str], entries: str) -> None:
+    """An installed package: modules of one file each, and entry points."""
+    info = site / f"{name}-2.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.0\n")
+    (info / "entry_points.txt").write_text(entries)
+    for module, text in modules.items():
+        (site / f"{module}.py").write_text(text)
+
+
 @contextlib.contextmanager
-def _installed(packages: str | None) -> Iterator[None]:
+def installed(packages: str | None) -> Iterator[None]:
     """Packages of a folder, which nothing remembers afterwards; what is cached is read again before and after."""
     clear_caches()
     if packages:

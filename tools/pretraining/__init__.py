@@ -1,1 +1,1 @@
-"""Pre-training of the embedded models, tiny-math and tiny-math-ernie, from random weights."""
+"""Pre-training of the bundled models, tiny-math and tiny-math-ernie, from random weights."""

@@ -1,4 +1,4 @@
-"""Train tiny-math or tiny-math-ernie from random weights: the embedded models, small enough to ship.
+"""Train tiny-math or tiny-math-ernie from random weights: the bundled models, small enough to ship.
 
     OMP_NUM_THREADS=1 python tools/pretraining qwen2_5 models/tiny-math
     OMP_NUM_THREADS=1 python tools/pretraining ernie4_5 models/tiny-math-ernie
@@ -28,7 +28,7 @@ from pretraining.families import FAMILIES
 
 def main() -> None:
     """Parse the command line and train."""
-    parser = argparse.ArgumentParser(prog="pretraining", description="Train an embedded model from random weights.")
+    parser = argparse.ArgumentParser(prog="pretraining", description="Train a bundled model from random weights.")
     parser.add_argument("family", choices=FAMILIES)
     parser.add_argument("folder", type=Path, help="model folder to write")
     parser.add_argument("--steps", type=int, default=3600, help="length of the learning rate schedule")

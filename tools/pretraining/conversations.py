@@ -1,4 +1,4 @@
-"""The stream of conversations that the embedded models are pre-trained on.
+"""The stream of conversations that the bundled models are pre-trained on.
 
 It contains no answer marker, none of the types in `problems.NEW` and `problems_zh.NEW`, and no question of an exam.
 """

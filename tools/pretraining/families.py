@@ -1,4 +1,4 @@
-"""The model families of the embedded models: architecture, sizes and special tokens."""
+"""The model families of the bundled models: architecture, sizes and special tokens."""
 
 from __future__ import annotations
 

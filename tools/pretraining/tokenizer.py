@@ -1,4 +1,4 @@
-"""The tokenizer of an embedded model, trained on the text of its conversations."""
+"""The tokenizer of a bundled model, trained on the text of its conversations."""
 
 from __future__ import annotations
 

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swiftkit import files
+from swiftkit.errors import SwiftkitError
 from swiftkit.exams.engines import Generation, Prompt, StopRule
 from swiftkit.exams.job import ExamJob
+
+VARIABLE = "REPLAY_RESPONSES"
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,23 @@ class ReplayEngine:
             on_done(Generation(prompt.number, text=text, num_tokens=len(text.split()), stop_reason=reason))
 
 
+def key() -> str:
+    """Other responses are other answers, which an exam must not reuse."""
+    return files.sha256(responses_file())
+
+
 def load(job: ExamJob) -> ReplayEngine:
     """The engine of an exam."""
-    rows = files.read_jsonl(Path(os.environ["REPLAY_RESPONSES"]))
-    return ReplayEngine({row["number"]: row["response"] for _, row in rows})
+    return ReplayEngine({row["number"]: row["response"] for _, row in files.read_jsonl(responses_file())})
+
+
+def responses_file() -> Path:
+    """The file of responses.
+
+    Raises:
+        SwiftkitError: none is named, or it does not exist.
+    """
+    name = os.environ.get(VARIABLE)
+    if not name or not Path(name).is_file():
+        raise SwiftkitError(f"${VARIABLE} is {name!r}, not a file", "set it to a file of JSON lines: number, response")
+    return Path(name)

@@ -5,7 +5,6 @@ The parent's side is `train`; the worker's side is this module as `__main__`, in
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +39,7 @@ def train(job: TrainJob, on_event: Callable[[Event], None] | None) -> TrainResul
 
 def work(job: TrainJob) -> None:
     """The worker's side: report the start, do the work, report the end."""
-    events.append(job.events, Started(pid=os.getpid(), total=job.steps))
+    events.append(job.events, Started.by_this_process(job.steps))
     rows = len(job.data("train").read_text(encoding="utf-8").splitlines())
     content = {"rows": rows, "note": job.config.trainer_options.get("note"), "template": job.template_name}
     files.write_json(job.run / "recorded.json", content)

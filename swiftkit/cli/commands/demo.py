@@ -41,7 +41,7 @@ def run(config: DemoConfig, problems: Problems) -> int:
     problems.raise_any()
     if Path(PROJECT_FILE).is_file():
         raise SwiftkitError(f"{PROJECT_FILE} in this folder would change the demo", "run it in another folder")
-    for command in commands(config.output_dir, config.max_steps):
+    for command in commands(config):
         words = command()
         line = f"swiftkit {shlex.join(words)}"
         print(f"\n$ {line}", file=sys.stderr if config.json_ else sys.stdout, flush=True)
@@ -54,16 +54,17 @@ def run(config: DemoConfig, problems: Problems) -> int:
     return 0
 
 
-def commands(output: str, max_steps: int | None = None) -> list[Callable[[], list[str]]]:
+def commands(config: DemoConfig) -> list[Callable[[], list[str]]]:
     """The commands; functions, because the last one needs a path that an earlier one creates."""
-    options = ["--output_dir", output]
-    training = ["--max_steps", str(max_steps)] if max_steps else []
+    options = ["--output_dir", config.output_dir]
+    options += ["--registry", config.registry] if config.registry else []
+    training = ["--max_steps", str(config.max_steps)] if config.max_steps else []
     return [
         lambda: ["exam", "--model_type", MODEL, *options],
         lambda: ["sft", "--model_type", MODEL, *training, *options],
         lambda: ["exam", "--ckpt", "best", *options],
         lambda: ["export", "--ckpt", "best", "--merge_lora", *options],
-        lambda: ["exam", "--ckpt", str(_merged(_newest_run(output))), *options],
+        lambda: ["exam", "--ckpt", str(_merged(_newest_run(config.output_dir))), *options],
     ]
 
 

@@ -13,7 +13,7 @@ from swiftkit.exams import metrics
 from swiftkit.exams.exam import exam
 from swiftkit.exams.result import ExamResult
 from swiftkit.system.console import table
-from swiftkit.system.events import Answered, Event, Phase, Started
+from swiftkit.system.events import Answered, End, Event, Phase, Started
 from swiftkit.system.progress import Line
 
 logger = logging.getLogger(__name__)
@@ -50,21 +50,28 @@ def run(config: ExamConfig, problems: Problems) -> int:
 
 
 class ExamProgress(Line):
-    """Shows how many questions are answered."""
+    """Shows how many questions are answered, and how fast."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._total = 0
+        self._total, self._tokens, self._start = 0, 0, 0.0
 
     def on_event(self, event: Event) -> None:
         """Show one event."""
         if isinstance(event, Started):
-            self._total = event.total
+            self._total, self._tokens = event.total, 0
             self.show("loading libraries" if (event.num_done or 0) < event.total else "scoring")
         elif isinstance(event, Phase):
-            self.show("loading the model" if event.phase == "imports" else "answering")
+            self._start = event.time
+            is_ready = event.phase == "model"
+            self.show("the model is loaded" if is_ready else "loading the model", permanent=is_ready)
         elif isinstance(event, Answered):
-            self.show(f"{event.num_done} of {self._total} questions answered")
+            self._tokens += event.tokens
+            speed = self._tokens / max(event.time - self._start, 1e-3)
+            line = f"{event.num_done} of {self._total} questions answered, {speed:,.0f} tokens/s"
+            self.show(line, permanent=event.num_done == self._total)
+        elif isinstance(event, End):
+            self.stop()
 
 
 def _to_json(result: ExamResult) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from swiftkit.exams.result import ExamResult, list_results
 from swiftkit.system.console import table
 from swiftkit.system.progress import format_duration
 from swiftkit.training import checks
-from swiftkit.training.run import Run, find_run, list_runs
+from swiftkit.training.run import Run, RunFile, find_run, list_runs
 
 EPILOG = """\
 examples:
@@ -52,7 +52,7 @@ def run(config: RunsConfig, problems: Problems) -> int:
     if config.json_:
         print(json.dumps({"runs": summaries}))
     elif summaries:
-        head = ["run", "state", "steps", "rows", "best loss", "at step", "time"]
+        head = ["run", "state", "steps", "rows", "best value", "at step", "time"]
         print(table(head, [_cells(summary) for summary in summaries]))
     else:
         print(f"no runs under {output}" + (f" with {' and '.join(config.words)}" if config.words else ""))
@@ -69,7 +69,7 @@ def _summary(run: Run, *, quick: bool) -> dict[str, Any]:
         "state": run.state(),
         "steps": record.steps,
         "rows": record.rows.train or None,
-        "best": {"step": best.step, "value": best.value} if best else None,
+        "best": best.model_dump(exclude={"sha256"}) if best else None,
         "seconds": record.seconds,
     }
 
@@ -98,8 +98,8 @@ def _show(run: Run, as_json: bool) -> None:
         content = {
             **summary,
             **checkpoints,
-            "config": file.config.model_dump(mode="json", exclude_none=True),
-            "record": file.record.model_dump(mode="json", exclude_none=True),
+            "config": file.config.model_dump(mode="json", exclude_none=True) if file.is_valid else None,
+            "record": file.record.model_dump(mode="json", exclude_none=True) if file.is_valid else None,
             "exams": [{**result.model_dump(mode="json"), "folder": str(result.folder)} for result in results],
             "findings": [vars(finding) for finding in findings],
         }
@@ -113,21 +113,27 @@ def _show(run: Run, as_json: bool) -> None:
 
 def _details(run: Run, summary: dict[str, Any], checkpoints: dict[str, Any]) -> dict[str, Any]:
     file = run.read()
-    config, record, best = file.config, file.record, summary["best"]
+    record, best = file.record, run.best(quick=True) if summary["best"] else None
     return {
         "run": run.path,
         "state": summary["state"] + (f": {record.error}" if record.error else ""),
-        "model": config.model_type or config.model_id_or_path,
-        "data": f"{', '.join(config.dataset)} ({summary['rows'] or 'unknown number of'} rows)"
-        if file.is_valid
-        else None,
-        "trained": "all weights" if config.sft_type == "full" else f"LoRA of rank {config.lora_rank}",
-        "best": f"validation loss {best['value']:.4f} at step {best['step']} of {summary['steps']}" if best else None,
+        **(_settings(file, summary) if file.is_valid else {"note": "run.yaml cannot be read"}),
+        "best": f"{best} of {summary['steps'] or 'unknown'}" if best else None,
         **checkpoints,
         "curves": run.curves if run.curves.is_file() else None,
         "started": record.started,
         "duration": format_duration(record.seconds) if record.seconds else None,
-        "repeat": f"swiftkit sft --config {run.config_file}",
+        "repeat": f"swiftkit sft --config {run.config_file}" if file.is_valid else None,
+    }
+
+
+def _settings(file: RunFile, summary: dict[str, Any]) -> dict[str, str | None]:
+    """What was trained on what."""
+    config = file.config
+    return {
+        "model": config.model_type or config.model_id_or_path,
+        "data": f"{', '.join(config.dataset)} ({summary['rows'] or 'unknown number of'} rows)",
+        "trained": "all weights" if config.sft_type == "full" else f"LoRA of rank {config.lora_rank}",
     }
 
 

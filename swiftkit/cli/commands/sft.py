@@ -55,6 +55,7 @@ def run(config: SftConfig, problems: Problems) -> int:
         try:
             finished = sft(config, on_plan=announce, on_event=progress.on_event, problems=problems)
         except TrainingError as error:
+            progress.stop()  # while a live line is shown, rich writes stdout's lines to stderr
             _print_result(error.run, config.json_)
             raise
     _print_result(finished, config.json_)
@@ -135,7 +136,7 @@ def _print_result(run: Run, as_json: bool) -> None:
         return
     print(f"{record.state} at step {record.last} of {record.steps} after {format_duration(record.seconds or 0)}")
     if best:
-        print(f"best validation loss: {best.value:.4f} at step {best.step}")
+        print(f"best: {best}")
     print(f"best_model_checkpoint: {run.path / 'best' if best else 'none (there was no validation)'}")
     print(f"last_model_checkpoint: {last or 'none'}")
     if run.curves.is_file():

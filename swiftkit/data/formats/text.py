@@ -1,4 +1,4 @@
-"""`text` for language modelling without a chat format: every token has loss. Only with `--format text`."""
+"""`text` for language modeling without a chat format: every token has loss. Only with `--format text`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,9 @@
 """Kind `engines`: what generates the responses of an exam. One file an engine, with
 
-- `load(job) -> Engine`, called in the exam's own process: load the model, or connect to a server.
+- `load(job) -> Engine`, called in the exam's own process: load the model, or connect to a server; import heavy
+  libraries here, since the module is also imported outside that process,
+- optionally `key()`: what responses depend on besides weights, prompts, limit and precision, such as the address of a
+  server, as a value that JSON can hold. While it stays the same, an exam keeps its answers.
 
 `--engine NAME` chooses one. A prompt has both messages and token ids: a server needs the former, a model the latter.
 """
@@ -10,11 +13,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from swiftkit import plugins
 from swiftkit.errors import SwiftkitError
-from swiftkit.exams.job import ExamJob
 from swiftkit.schema import Message
 
 
@@ -34,7 +36,7 @@ class Generation:
     Attributes:
         number: the prompt's.
         ids: generated token ids, including a stop token; of an engine without token ids, empty.
-        text: the response's text, of an engine without token ids.
+        text: the response's text, of an engine without token ids; with its reasoning as the model wrote it, or without.
         num_tokens: number of generated tokens.
         stop_reason: `stop`, `marker` or `limit` (`swiftkit.exams.folder`).
         error: what failed; then there is no response.
@@ -75,7 +77,7 @@ class Engine(Protocol):
 
 
 def check_plugin(name: str) -> None:
-    """An engine has its verb, with a job as its parameter.
+    """An engine has its verb, with a job as its parameter, and its key is a value that JSON can hold.
 
     Raises:
         SwiftkitError: the rule that it breaks.
@@ -84,6 +86,14 @@ def check_plugin(name: str) -> None:
         inspect.signature(plugins.get("engines", name)).bind("job")
     except TypeError as error:
         raise SwiftkitError(f"`load` cannot be called as load(job): {error}") from error
+    try:
+        value = settings_key(name)
+    except SwiftkitError:  # a setting is missing, which it may refuse
+        return
+    plugins.require_json("key", value)
 
 
-Load = Callable[[ExamJob], Engine]
+def settings_key(name: str) -> Any:
+    """What an engine's responses depend on besides the exam; None if it does not say."""
+    function = getattr(plugins.module("engines", name), "key", None)
+    return function() if function else None

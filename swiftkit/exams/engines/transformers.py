@@ -7,9 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from transformers import AutoModelForCausalLM, DynamicCache
-
 from swiftkit.exams.engines import Generation, Prompt, StopRule
 from swiftkit.exams.job import ExamJob
 from swiftkit.schema import DTYPES
@@ -19,6 +16,9 @@ logger = logging.getLogger(__name__)
 
 def load(job: ExamJob) -> TransformersEngine:
     """The job's model on the available device, with its adapter on top."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
     model = AutoModelForCausalLM.from_pretrained(
         job.model,
         dtype=getattr(torch, DTYPES[job.dtype].torch_name),
@@ -58,6 +58,8 @@ class TransformersEngine:
 
         A batch that fails, for want of memory for example, is halved, down to single prompts.
         """
+        import torch
+
         remaining = sorted(prompts, key=lambda prompt: len(prompt.ids), reverse=True)
         size = self.batch_size
         while remaining and not stop.is_interrupted():
@@ -86,6 +88,9 @@ class TransformersEngine:
 
     def _generate_batch(self, prompts: Sequence[Prompt], stop: StopRule, on_done: Callable[[Generation], None]) -> None:
         """Respond to one batch, padded on the left, so that all rows write their next token into the same column."""
+        import torch
+        from transformers import DynamicCache
+
         device = self.model.device
         width = max(len(prompt.ids) for prompt in prompts)
         ids = torch.tensor([[0] * (width - len(p.ids)) + list(p.ids) for p in prompts], device=device)

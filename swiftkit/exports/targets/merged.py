@@ -42,7 +42,8 @@ def export(checkpoint: Checkpoint, folder: Path, dtype: DType) -> None:
 def _merge_weights(checkpoint: Checkpoint, folder: Path, dtype: DType) -> None:
     """Merge or convert the weights in a child process; the index, if there is one, gets the new size."""
     base = checkpoint.folder.path
-    events, log = folder / ".events", folder / ".merge.log"
+    # The log is not in the folder, which is deleted if the export fails.
+    events, log = folder / ".events", folder.with_name(f"{folder.name}.log")
     job = {
         "base": [str(path.resolve()) for path in weight_files(base)],
         "adapter": str(checkpoint.adapter.path.resolve()) if checkpoint.adapter else None,
@@ -53,9 +54,9 @@ def _merge_weights(checkpoint: Checkpoint, folder: Path, dtype: DType) -> None:
     job_file = folder / ".job.json"
     job_file.write_text(json.dumps(job), encoding="utf-8")
     process = supervisor.run([sys.executable, "-m", WORKER, str(job_file)], log=log, events_file=events)
-    process.require_finished("the export", interrupted="nothing was exported")
-    for path in (job_file, log, events):
+    for path in (job_file, events, *([log] if process.state == "finished" else [])):
         path.unlink(missing_ok=True)
+    process.require_finished("the export", interrupted="nothing was exported")
     if (base / INDEX).is_file():
         index = files.read_object(base / INDEX)
         size = checkpoint.folder.parameters * dtype.num_bytes

@@ -16,13 +16,14 @@ The scorers of other packages are modules with the same names, found by their en
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from swiftkit import plugins
+from swiftkit import files, plugins
 from swiftkit.errors import SwiftkitError
 
 COUNT_NAMES = ("right", "partial", "in_marker", "answer_correct")
@@ -77,6 +78,44 @@ def reads_markers(name: str) -> bool:
     return "in_marker" in getattr(plugins.module("scorers", name), "COUNTS", ())
 
 
+def stop_rule_key(name: str, references: Sequence[str]) -> Any:
+    """What a scorer's `done` depends on, as a value that JSON can hold; None if it has none.
+
+    The function itself counts by its name and by the file that defines it, so that two scorers may share one, and an
+    edited one is another.
+    """
+    module = plugins.module("scorers", name)
+    done = getattr(module, "done", None)
+    if done is None:
+        return None
+    label = getattr(done, "__qualname__", "<locals>")
+    if "<locals>" in label:  # made by a function, whose arguments are not known here
+        label = module.__name__
+    source = sys.modules[getattr(done, "__module__", module.__name__)].__file__
+    digest = files.sha256(Path(source)) if source else None
+    stop_key = getattr(module, "stop_key", str)
+    return [label, digest, getattr(module, "CLOSERS", ""), [stop_key(reference) for reference in references]]
+
+
+def validate(result: object) -> Score:
+    """What a scorer returned, if it is what a scorer has to return.
+
+    Raises:
+        TypeError: it is not.
+    """
+    if not isinstance(result, Score):
+        raise TypeError(f"{result!r} is not a Score")
+    if not isinstance(result.value, int | float) or not 0 <= result.value <= 1:  # false for NaN
+        raise TypeError(f"{result!r} has no value in [0, 1]")
+    if not isinstance(result.explanation, str) or not result.explanation:
+        raise TypeError(f"{result!r} has no explanation")
+    if not isinstance(result.answer, tuple) or not all(isinstance(part, str) for part in result.answer):
+        raise TypeError(f"{result!r} has an answer that is not a tuple of strings")
+    if not isinstance(result.metadata, Mapping):
+        raise TypeError(f"{result!r} has metadata that is not a dictionary")
+    return result
+
+
 def check_plugin(name: str) -> None:
     """Test that a scorer's examples get the values that they name, that its counts exist, and that it never raises.
 
@@ -89,7 +128,7 @@ def check_plugin(name: str) -> None:
     for response, reference, value in examples:
         result = _score(score, response, reference)
         if stop_key:
-            _require_json("stop_key", stop_key(reference))
+            plugins.require_json("stop_key", stop_key(reference))
         if result.value != value:
             raise SwiftkitError(f"{response!r} against {reference!r} scores {result.value}, but EXAMPLES has {value}")
         for count in counts:
@@ -122,30 +161,13 @@ def _counts(module: ModuleType) -> list[str]:
     return list(counts)
 
 
-def _require_json(name: str, value: object) -> None:
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError) as error:
-        raise SwiftkitError(f"`{name}` gives {value!r}, which JSON cannot hold: {error}") from error
-
-
 def _score(score: Any, response: str, reference: str) -> Score:
+    label = f"{response[:40]!r} against {reference!r}"
     try:
         result = score(response, reference, question="?", truncated=False, tolerance=0.0)
     except Exception as error:
-        raise SwiftkitError(
-            f"{response[:40]!r} against {reference!r} makes it raise {type(error).__name__}: {error}"
-        ) from error
-    if not (
-        isinstance(result, Score)
-        and isinstance(result.value, int | float)
-        and 0 <= result.value <= 1  # false for NaN
-        and isinstance(result.explanation, str)
-        and result.explanation
-    ):
-        raise SwiftkitError(
-            f"{response[:40]!r} gives {result!r}, not a Score with a value in [0, 1] and an explanation"
-        )
-    if not isinstance(result.metadata, dict):
-        raise SwiftkitError(f"{response[:40]!r} gives {result!r}, whose metadata is not a dict")
-    return result
+        raise SwiftkitError(f"{label} makes it raise {type(error).__name__}: {error}") from error
+    try:
+        return validate(result)
+    except TypeError as error:
+        raise SwiftkitError(f"{label}: {error}") from error

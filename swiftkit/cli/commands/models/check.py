@@ -59,7 +59,8 @@ def _print(context: ModelContext, report: ParityReport) -> None:
     if family.template_notes:
         print(f"\ntemplate notes: {family.template_notes}")
     print(f"\nend of answers: {report.stop or 'a token that is trained, and at which generation stops'}")
-    verdict = "the same tokens in training, exam and export" if report.is_consistent else "training and serving differ"
+    same, different = "the same tokens in training, exam and export", "training and serving would use different tokens"
+    verdict = same if report.is_consistent else different
     print(f"{context.model.name} (family {family.name}, template {family.template}): {verdict}")
 
 
@@ -100,7 +101,7 @@ def _to_json(context: ModelContext, report: ParityReport) -> dict[str, Any]:
         "model": context.model.name,
         "family": family.name,
         "template": family.template,
-        "is_consistent": report.is_consistent,
+        "consistent": report.is_consistent,
         "stop": report.stop,
         "failure": report.failure,
         "conversations": [asdict(parity) for parity in report.conversations],

@@ -44,12 +44,15 @@ def run(words: list[str], *, family: str | None, level: str | None, verbs: Seque
         and level in (None, row.level)
     ]
     if not rows:
-        message = f"no model has {' and '.join(words)} in its name"
-        raise SwiftkitError(message, nearest("".join(words[:1]), verbs, "`swiftkit models` lists all"))
+        filters = [f"{' and '.join(words)} in its name"] if words else []
+        filters += [f"family {family}"] if family else []
+        filters += [f"level {level}"] if level else []
+        hint = nearest(words[0], verbs, SEE_LIST) if words else SEE_LIST
+        raise SwiftkitError(f"no model has {', and '.join(filters)}", hint)
     if as_json:
         print(json.dumps({"models": [asdict(row) for row in rows]}))
         return 0
-    cells = [[row.model, row.family or "", row.level, format_size(row.parameters), str(row.source)] for row in rows]
+    cells = [[row.model, row.family or "", row.level, format_size(row.parameters), row.source or "-"] for row in rows]
     print(table(["model", "family", "level", "parameters", "weights from"], cells))
     if not has_filter:
         logger.info(

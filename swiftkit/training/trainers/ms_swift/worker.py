@@ -14,8 +14,6 @@ import time
 import traceback
 from pathlib import Path
 
-import psutil
-
 from swiftkit.system import events
 from swiftkit.system.events import Failed, Interrupted, Phase, Started
 from swiftkit.training import job as jobs
@@ -27,16 +25,14 @@ def main(path: str) -> int:
     """Train as the job file says; 0 if ms-swift came to its end, else 1."""
     job = jobs.load(Path(path))
     if is_main_process():
-        process = psutil.Process()
-        started = process.create_time()
-        events.append(job.events, Started(pid=process.pid, pid_started=started, total=job.steps, details=job.summary()))
+        events.append(job.events, Started.by_this_process(job.steps, details=job.summary()))
     try:
         _train(job)
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # argparse in ms-swift raises SystemExit
         traceback.print_exc()
         if is_main_process():
-            failed = Failed(error=f"{type(error).__name__}: {error}")
-            events.append(job.events, Interrupted() if isinstance(error, KeyboardInterrupt) else failed)
+            is_interrupt = isinstance(error, KeyboardInterrupt)
+            events.append(job.events, Interrupted() if is_interrupt else Failed.by_error(error))
         return 1
     finally:
         if is_main_process():

@@ -27,7 +27,6 @@ from transformers import AutoConfig
 from swiftkit import files
 from swiftkit.chat.encode import ChatEncoder
 from swiftkit.data import tasks
-from swiftkit.schema import Example
 from swiftkit.system import events, supervisor
 from swiftkit.system.events import Best, Eval, Event, Failed, Finished, Interrupted, Phase, Saved, Step
 from swiftkit.training import job as jobs
@@ -36,7 +35,7 @@ from swiftkit.training.trainers.ms_swift import arguments
 from swiftkit.training.trainers.ms_swift.trainer import JOB_VARIABLE
 
 JOB = jobs.load(Path(os.environ[JOB_VARIABLE]))
-TASK = tasks.get(JOB.config.task)
+TASK, EXAMPLE_TYPE = tasks.get(JOB.config.task), tasks.example_type(JOB.config.task)
 
 
 class SwiftkitTemplate(Template):
@@ -47,7 +46,8 @@ class SwiftkitTemplate(Template):
         if not isinstance(inputs, dict) or "lengths" not in inputs:
             return super().encode(inputs, return_template_inputs, return_length)
         encoder = ChatEncoder(self.tokenizer._tokenizer, JOB.compiled_template, JOB.stop_token)
-        example = Example(tuple(inputs.get("messages") or ()), inputs["source"], text=inputs.get("text"))
+        own = {name: inputs[name] for name in EXAMPLE_TYPE.own_fields()}
+        example = EXAMPLE_TYPE(tuple(inputs.get("messages") or ()), inputs["source"], text=inputs.get("text"), **own)
         (encoded,) = TASK.encode([example], encoder)
         expected = inputs["lengths"]
         if len(encoded.ids) != expected:
@@ -120,9 +120,17 @@ class Recorder(TrainerCallback):
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any) -> None:
         """An evaluation; whether it is the best is decided when its checkpoint is saved."""
-        if self._check_finite("validation loss", metrics["eval_loss"], state, control):
-            self.latest = (state.global_step, metrics[TASK.SELECTION.metric])
-            self._report(Eval(step=state.global_step, loss=metrics["eval_loss"]))
+        if not self._check_finite("validation loss", metrics["eval_loss"], state, control):
+            return
+        self._report(Eval(step=state.global_step, loss=metrics["eval_loss"]))
+        metric = TASK.SELECTION.metric
+        if metric in metrics:
+            self.latest = (state.global_step, metrics[metric])
+        else:
+            known = ", ".join(sorted(name for name in metrics if name.startswith("eval_")))
+            reason = f"the task `{JOB.config.task}` selects by {metric}, but an evaluation reports only {known}"
+            self.stop_reason = self.stop_reason or reason
+            control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """A checkpoint; copied to a folder of its own if its evaluation is the best so far."""

@@ -29,6 +29,7 @@ from swiftkit import (
 )
 from swiftkit.models import registry
 from swiftkit.system.events import Event, Started, Step
+from swiftkit.training import planning
 from swiftkit.training.planning import TrainingPlan
 
 MODEL, ROWS = "tiny-math", "math-sft#20"
@@ -95,6 +96,16 @@ def test_a_training_that_fails_raises_an_error_with_its_run(tmp_path: Path) -> N
         sft(config)
     assert caught.value.run == only_run(tmp_path / "runs")
     assert (caught.value.result.state, caught.value.exit_code) == ("failed", 1)
+
+
+def test_an_error_in_a_callback_is_recorded_as_a_failure(tmp_path: Path) -> None:
+    def on_event(event: Event) -> None:
+        raise ValueError("no such widget")
+
+    with pytest.raises(ValueError, match="no such widget"):
+        sft(SftConfig(model_type=MODEL, **SMALL, max_steps=1, output_dir=str(tmp_path / "runs")), on_event=on_event)
+    record = only_run(tmp_path / "runs").read().record
+    assert (record.state, record.error) == ("failed", "ValueError: no such widget")
 
 
 def test_an_exception_in_a_callback_ends_the_worker(tmp_path: Path) -> None:
@@ -186,6 +197,20 @@ def write_registry(folder: Path, target: str, persona: str) -> Path:
     text = (ROOT / "templates" / "qwen2_5.jinja").read_text(encoding="utf-8")
     (folder / "templates" / "own.jinja").write_text(text.replace("a helpful assistant", persona), encoding="utf-8")
     return folder
+
+
+def test_the_registry_of_a_plan_ends_with_it(tmp_path: Path) -> None:
+    folder = write_registry(tmp_path, "q_proj", "a careful tutor")
+    config = SftConfig(
+        registry=str(folder), model_type="own-math", model_id_or_path=str(ROOT / "models" / "tiny-math"), **SMALL
+    )
+    with pytest.raises(SwiftkitError, match=r"own-math is not a folder .* the registry has no Hub id for it"):
+        planning.plan(config.model_copy(update={"model_id_or_path": None}))
+    assert planning.plan(config).context.template.name == "own"
+    assert assets.added() is None
+    change = folder / "templates" / "own.jinja"
+    change.write_text(change.read_text(encoding="utf-8").replace("careful tutor", "patient tutor"), encoding="utf-8")
+    assert "a patient tutor" in planning.plan(config).context.template.source, "it was edited between two calls"
 
 
 def test_threads_with_different_registries_do_not_affect_each_other(tmp_path: Path) -> None:

@@ -105,6 +105,10 @@ def test_weights_that_transformers_would_not_load(folder: Path) -> None:
     assert "pickle weights only" in refused(*model(folder))
 
 
+WITHOUT_SHAPE = '{"a": {"data_offsets": [0, 0]}}'
+HEADER = chr(len(WITHOUT_SHAPE)) + "\0" * 7 + WITHOUT_SHAPE  # its length in 8 bytes, little-endian
+
+
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
@@ -121,6 +125,7 @@ def test_weights_that_transformers_would_not_load(folder: Path) -> None:
         ("model.safetensors.index.json", "[]", "does not hold a JSON object"),
         ("model.safetensors.index.json", "{}", "has no weight_map"),
         ("model.safetensors", "12345678[]", "is not a complete safetensors file"),
+        ("model.safetensors", HEADER, "is not a safetensors file: a tensor has no 'shape'"),
     ],
 )
 def test_broken_files_of_a_model_folder(folder: Path, name: str, content: str, reason: str) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import pty
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from support import warm
-from support.commands import SESSION, SESSION_PROCESS, stdout_json, swiftkit
+from support.commands import SESSION, SESSION_PROCESS, stdout_json, swiftkit, write_package
 from support.rows import chat_rows, write_rows
-from swiftkit.cli.commands import models
+from swiftkit.cli.commands import demo, models
 from swiftkit.cli.main import COMMANDS, main
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -79,6 +83,16 @@ def test_models_lists_filters_and_shows() -> None:
     assert {m["family"] for m in family} == {"phi3"}
 
 
+def test_a_list_without_models_names_every_filter() -> None:
+    done = swiftkit("models", "qwen", "--level", "verified", "--family", "llama3")
+    assert done.returncode == 2
+    assert "no model has qwen in its name, and family llama3, and level verified" in done.stderr
+    assert (
+        "no model has family qwen2_5, and level catalog"
+        in swiftkit("models", "--family", "qwen2_5", "--level", "catalog").stderr
+    )
+
+
 def test_runs_of_an_empty_folder() -> None:
     done = swiftkit("runs")
     assert (done.returncode, done.stdout) == (0, "no runs under output\n")
@@ -100,6 +114,13 @@ def test_a_dry_run_shows_the_arguments_of_ms_swift() -> None:
     assert "swift sft" in done.stdout
     assert "--lora_rank 3" in done.stdout
     assert "--check_model false" in done.stdout
+
+
+def test_demo_uses_the_registry_that_is_named() -> None:
+    config = demo.DemoConfig(registry="mine", max_steps=3)
+    for command in demo.commands(config)[:4]:
+        words = command()
+        assert words[words.index("--registry") + 1] == "mine"
 
 
 def test_demo_is_not_changed_by_a_project_file(tmp_path: Path) -> None:
@@ -142,27 +163,55 @@ def test_plain_lines_without_a_terminal(tmp_path: Path) -> None:
     assert "validation loss" in done.stderr
 
 
-def test_a_live_line_on_a_terminal(tmp_path: Path) -> None:
-    """A real process with a terminal; only its worker is a warm one."""
-    write_rows(tmp_path / "rows.jsonl", chat_rows(60))
+def run_on_terminal(*words: str, **environment: str) -> tuple[int, str, str]:
+    """A real process whose stderr is a terminal, with warm workers: exit code, stdout, what the terminal got."""
     code = "import sys; sys.executable = sys.argv.pop(1); from swiftkit.cli.main import main; sys.exit(main())"
-    words = ["sft", *TINY, "--dataset", "rows.jsonl", "--max_steps", "1"]
     command = [sys.executable, "-c", code, str(warm.client(SESSION, SESSION_PROCESS)), *words]
     terminal, stderr = pty.openpty()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env={**os.environ, "TERM": "xterm"})
-    os.close(stderr)
-    text = b""
-    while True:
-        try:
-            part = os.read(terminal, 4096)
-        except OSError:
-            break
-        if not part:
-            break
-        text += part
-    os.close(terminal)
-    process.communicate()
-    assert process.returncode == 0
-    assert b"\x1b[" in text
-    assert b"\r" in text
-    assert b"validation loss" in text
+    variables = {**os.environ, "TERM": "xterm", **environment}
+    with tempfile.TemporaryFile() as stdout:
+        process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=variables)
+        os.close(stderr)
+        text = b""
+        with contextlib.suppress(OSError):  # how a terminal says that its other end is closed
+            while part := os.read(terminal, 4096):
+                text += part
+        os.close(terminal)
+        process.wait()
+        stdout.seek(0)
+        return process.returncode, stdout.read().decode(), text.decode()
+
+
+def test_a_live_line_on_a_terminal(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", chat_rows(60))
+    code, _, text = run_on_terminal("sft", *TINY, "--dataset", "rows.jsonl", "--max_steps", "1")
+    assert code == 0
+    assert "\x1b[" in text
+    assert "\r" in text
+    assert "validation loss" in text
+
+
+def test_the_live_line_of_an_exam_ends_with_it() -> None:
+    code, stdout, text = run_on_terminal("exam", *TINY, "--dataset", "math-exam#3", "--max_new_tokens", "1")
+    assert code == 0
+    assert "3 questions" in stdout
+    assert re.search(r"3 of 3 questions answered, [\d,]+ tokens/s", text)
+    last = text.rpartition("questions answered")[2]
+    assert "\x1b[2K" in last, "the live line was not removed"
+
+
+def test_the_result_of_a_crash_is_on_stdout_while_a_terminal_shows_a_live_line(tmp_path: Path) -> None:
+    trainer = """
+from swiftkit.system.events import Started
+from swiftkit.training.process import run_trainer
+
+def train(job, on_event):
+    on_event(Started.by_this_process(3))
+    return run_trainer(["false"], job, on_event, {})
+"""
+    write_package(tmp_path / "site", "dying", {"dies": trainer}, "[swiftkit.trainers]\ndies = dies\n")
+    words = ["sft", *TINY, "--dataset", "math-sft#20", "--trainer", "dies", "--json"]
+    code, stdout, text = run_on_terminal(*words, PYTHONPATH=str(tmp_path / "site"))
+    assert code == 1
+    assert "loading libraries" in text
+    assert json.loads(stdout)["state"] == "crashed"

@@ -191,13 +191,15 @@ def test_a_live_line_on_a_terminal(tmp_path: Path) -> None:
     assert "validation loss" in text
 
 
-def test_the_live_line_of_an_exam_ends_with_it() -> None:
-    code, stdout, text = run_on_terminal("exam", *TINY, "--dataset", "math-exam#3", "--max_new_tokens", "1")
+def test_the_live_line_of_an_exam_ends_with_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    code, stdout, text = run_on_terminal("exam", "--ckpt", "best", "--dataset", "ten.jsonl", "--max_new_tokens", "1")
     assert code == 0
-    assert "3 questions" in stdout
-    assert re.search(r"3 of 3 questions answered, [\d,]+ tokens/s", text)
-    last = text.rpartition("questions answered")[2]
-    assert "\x1b[2K" in last, "the live line was not removed"
+    assert "10 questions" in stdout
+    assert re.search(r"10 of 10 questions answered, [\d,]+ tokens/s", text)
+    before, found, _ = text.partition("to compare with the base model")
+    assert found
+    assert "answered" not in before.rpartition("\x1b[2K")[2], "the live line was not removed"
 
 
 def test_the_result_of_a_crash_is_on_stdout_while_a_terminal_shows_a_live_line(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Kinds of plugin: a folder is a kind, a file is a name, a function is the verb.
+"""Kinds of plugin: each kind is a folder, each plugin a module in it, with the function of its kind.
 
-Outside packages add theirs by one entry point each, which names a module with the same verb:
+Outside packages add theirs by one entry point each, which names a module with the same function:
 
     [options.entry_points]
     swiftkit.formats =
@@ -26,10 +26,10 @@ from swiftkit.errors import SwiftkitError, unknown
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of plugin: the package that holds swiftkit's own, the verb, and the kind's name in messages."""
+    """A kind of plugin: the package with swiftkit's own, the function that each has, and its name in messages."""
 
     package: str
-    verb: str
+    function: str
     label: str
 
 
@@ -105,11 +105,11 @@ def module(kind: str, name: str) -> ModuleType:
 
 
 def get(kind: str, name: str) -> Any:
-    """The verb of a plugin: the function that does what its kind is for."""
-    found, verb = module(kind, name), KINDS[kind].verb
-    if not callable(getattr(found, verb, None)):
-        raise SwiftkitError(f"{kind}: `{name}` ({found.__name__}) has no function `{verb}`")
-    return getattr(found, verb)
+    """The function of a plugin: the function that does what its kind is for."""
+    found, function = module(kind, name), KINDS[kind].function
+    if not callable(getattr(found, function, None)):
+        raise SwiftkitError(f"{kind}: `{name}` ({found.__name__}) has no function `{function}`")
+    return getattr(found, function)
 
 
 def check(kind: str, name: str) -> None:

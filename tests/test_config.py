@@ -263,7 +263,7 @@ def test_an_option_of_a_trainer_has_one_value() -> None:
     assert "`--neftune_noise_alpha` and `--swift.neftune_noise_alpha` set the same option to different" in done.stderr
 
 
-def test_the_hint_of_a_broken_file_names_config_only_if_it_was_given(tmp_path: Path) -> None:
+def test_the_hint_of_a_broken_file_names_config_only_if_it_was_used(tmp_path: Path) -> None:
     (tmp_path / "swiftkit.yaml").write_text(": :")
     refused = swiftkit("runs").stderr
     assert "swiftkit.yaml is not valid YAML" in refused
@@ -275,12 +275,12 @@ def test_the_hint_of_a_broken_file_names_config_only_if_it_was_given(tmp_path: P
 
 
 def test_values_of_python_are_typed_except_for_none() -> None:
-    made = SftConfig(lora_rank=4, model_type=None)
-    assert made.is_typed("lora_rank")
-    assert made.is_explicit("lora_rank")
-    assert not made.is_typed("model_type")
-    assert not made.is_explicit("model_type")
-    assert not made.is_typed("lora_alpha")
+    config = SftConfig(lora_rank=4, model_type=None)
+    assert config.is_typed("lora_rank")
+    assert config.is_explicit("lora_rank")
+    assert not config.is_typed("model_type")
+    assert not config.is_explicit("model_type")
+    assert not config.is_typed("lora_alpha")
 
 
 def test_defaults_of_the_registry_are_not_typed() -> None:

@@ -257,8 +257,8 @@ def test_plain_text_and_few_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ([], "`swiftkit data` needs a verb"),
-        (["look", "x.jsonl"], "`swiftkit data` has no verb `look`"),
+        ([], "`swiftkit data` needs a subcommand"),
+        (["look", "x.jsonl"], "`swiftkit data` has no subcommand `look`"),
         (["check", "x.jsonl"], "dataset x.jsonl does not exist"),
         (["check", "--exam", "x.jsonl"], "dataset x.jsonl does not exist"),
         (["check", "math-sft", "--model_type", "nope"], "no model type is named `nope`"),

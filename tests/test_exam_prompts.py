@@ -27,7 +27,7 @@ TWO_STEPS = ["--max_steps", "2", "--eval_steps", "1"]
 
 
 def test_system_and_examples_are_in_front_of_every_question(home: Path) -> None:
-    words = ["--dataset", "ten.jsonl", "--max_new_tokens", "1", "--system", "Answer in steps.", "--examples", "3"]
+    words = ["--dataset", "ten.jsonl", "--max_new_tokens", "1", "--system", "Answer in steps.", "--few_shot", "3"]
     result = exam(home, *TINY, *words)
     rows = read_lines(ROOT / "datasets" / "math-sft.jsonl")
     training = {row["messages"][-2]["content"]: row["messages"][-1] for row in rows}
@@ -38,7 +38,7 @@ def test_system_and_examples_are_in_front_of_every_question(home: Path) -> None:
         for user, assistant in zip(examples[::2], examples[1::2], strict=True):
             assert training[user["content"]] == assistant
         assert last["content"] not in training
-    assert result["prompt"] == {"system": "Answer in steps.", "instruct": "none", "examples": 3}
+    assert result["prompt"] == {"system": "Answer in steps.", "instruct": "none", "few_shot": 3}
 
 
 def test_examples_are_never_questions_of_the_exam(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_examples_are_never_questions_of_the_exam(home: Path, monkeypatch: pytes
     held_out = list(rows)[-6:]
     write_rows(home / "questions.jsonl", [{"messages": turns} for text, turns in rows.items() if text not in held_out])
     monkeypatch.chdir(home)
-    config = ExamConfig(ckpt="best", dataset=["questions.jsonl"], instruct="ans", examples=5)
+    config = ExamConfig(ckpt="best", dataset=["questions.jsonl"], instruct="ans", few_shot=5)
     questions = prepare(config, resolve_checkpoint(config)).questions
     assert len(questions) == len(rows) - 6 > 800
     for question in questions:
@@ -57,7 +57,7 @@ def test_examples_are_never_questions_of_the_exam(home: Path, monkeypatch: pytes
             text, instruction = message["content"].split("\n\n")
             assert instruction.endswith("within {{ans:xxx}}."), "an example has the same instruction"
             assert text in held_out
-    config = config.model_copy(update={"examples": 7})
+    config = config.model_copy(update={"few_shot": 7})
     with pytest.raises(SwiftkitError, match="the training data has 6 rows that are not questions of the exam"):
         prepare(config, resolve_checkpoint(config))
 
@@ -87,7 +87,7 @@ def test_instruct_trains_and_examines_data_without_markers(tmp_path: Path) -> No
     result = exam(tmp_path, "--ckpt", "best", *words)
     questions = questions_of(result)
     assert all(question.prompt_text.endswith("within {{ans:xxx}}.") for question in questions)
-    assert result["prompt"] == {"system": "Be brief.", "instruct": "ans", "examples": 0}
+    assert result["prompt"] == {"system": "Be brief.", "instruct": "ans", "few_shot": 0}
     assert result["notes"] == []
     assert swiftkit("export", "--merge_lora", "--export_dir", "elsewhere/merged").returncode == 0
     merged = exam(tmp_path, "--ckpt", "elsewhere/merged", *words)
@@ -124,7 +124,7 @@ def test_project_file_names_the_training_data_and_never_the_questions(home: Path
     (home / "swiftkit.yaml").write_text("dataset: other.jsonl\nsystem: You are a pirate.\ninstruct: ans\n")
     later = exam(home)
     assert later["dataset"] == "math-exam", "the data of the run counts, not the current one"
-    assert later["prompt"] == {"system": None, "instruct": "none", "examples": 0}
+    assert later["prompt"] == {"system": None, "instruct": "none", "few_shot": 0}
     assert later["answers_key"] == result["answers_key"]
     leaked = swiftkit("exam", "--dataset", "leaked.jsonl", "--instruct", "ans", "--max_new_tokens", "1", cwd=home)
     assert "questions are in the training data" in leaked.stderr

@@ -52,7 +52,7 @@ def test_questions_that_cannot_be_used(rows: list[Any], message: str, tmp_path: 
         ([*TINY, "--dataset", "none.jsonl"], "none.jsonl does not exist"),
         ([*TINY, "--max_new_tokens", "0"], "greater than or equal to 1"),
         ([*TINY, "--max_new_tokens", "4000"], "do not fit"),
-        ([*TINY, "--examples", "9999"], "--examples 9999: the training data has 1000 rows"),
+        ([*TINY, "--examples", "9999"], "--few_shot 9999: the training data has 1000 rows"),
         ([*TINY, "--learning_rate", "1"], "unknown flag `--learning_rate`"),
         ([*TINY, "--dtype", "fp16"], "--dtype fp16 needs a GPU"),
         ([*TINY, "--dataset", ""], "--dataset needs a value"),

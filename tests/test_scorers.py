@@ -1422,11 +1422,12 @@ def test_a_scorer_may_declare_counts_of_its_metadata(monkeypatch: pytest.MonkeyP
         (Score(1, "right"), {"EXAMPLES": [("a", "b")]}, "EXAMPLES is not a list of"),
         (Score(1, "right"), {"EXAMPLES": [("a", 7, 1)]}, "EXAMPLES is not a list of"),
         (Score(0, "wrong"), {}, "scores 0, but EXAMPLES has 1"),
-        *[(Score(value, "?"), {}, "not a Score with a value in") for value in (-0.1, 1.1, nan, inf, None, "1")],
-        (Score(1, ""), {}, "and an explanation"),
+        *[(Score(value, "?"), {}, "has no value in") for value in (-0.1, 1.1, nan, inf, None, "1")],
+        (Score(1, ""), {}, "has no explanation"),
+        (Score(1, "right", answer=["7"]), {}, "answer that is not a tuple of strings"),  # type: ignore[arg-type]
         (1, {}, "not a Score"),
         (None, {}, "not a Score"),
-        (Score(1, "right", metadata=None), {}, "whose metadata is not a dict"),  # type: ignore[arg-type]
+        (Score(1, "right", metadata=None), {}, "has metadata that is not a dictionary"),  # type: ignore[arg-type]
         (Score(1, "right"), {"COUNTS": ("right", "wrong")}, "COUNTS is .* not a tuple of names out of right, partial"),
         (Score(1, "right"), {"COUNTS": "right"}, "COUNTS is 'right'"),
         (Score(1, "right"), {"COUNTS": ("in_marker",)}, "has no `in_marker` in its metadata"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Name to one line of help; `swiftkit/cli/commands/<name>.py` is imported when the command is called.
 COMMANDS = {
     "sft": "fine-tune a model on your own data",
-    "exam": "ask a model questions with known answers, and score it",
+    "exam": "evaluate a model on questions with reference answers (alias: eval)",
     "export": "merge an adapter into its base model, ready to serve",
     "data": "check a dataset, or show its rows as a model reads them",
     "models": "list known models and datasets; show, check, fetch or import one",

@@ -47,11 +47,11 @@ class ExamConfig(CheckpointOptions):
     instruct: Literal["none", "ans"] | None = flag(
         None, "Format instruction added to every question.", "Questions", shown="as in training"
     )
-    examples: int = flag(
+    few_shot: int = flag(
         0,
-        "Number of few-shot examples from the training data before every question (also --few_shot).",
+        "Number of few-shot examples from the training data before every question.",
         "Questions",
-        "few_shot",
+        "examples",
         ge=0,
     )
 
@@ -66,7 +66,9 @@ class ExamConfig(CheckpointOptions):
         ge=1,
         shown="as many as fit into memory, at most 256",
     )
-    seed: int = flag(42, "Random seed of sampling and few-shot examples.", "Responses", ge=0, lt=2**32)
+    seed: int = flag(
+        42, "Random seed of row sampling (`#500`) and of the choice of few-shot examples.", "Responses", ge=0, lt=2**32
+    )
 
     scorer: str = flag("ans", "Scoring rule (docs/exam.md).", "Score", metavar="NAME")
     tolerance: float = flag(0, "Relative tolerance when a number is compared with the reference.", "Score", ge=0, lt=1)

@@ -99,7 +99,7 @@ class DataOptions(ModelOptions):
     )
     seed: int = flag(
         42,
-        "Random seed of sampling, split, order, dropout and adapter initialization.",
+        "Random seed of row sampling (`#500`), split, order, dropout and adapter initialization.",
         "Data",
         "data_seed",
         ge=0,
@@ -120,7 +120,7 @@ class CheckpointOptions(ModelOptions):
         "Model",
         "ckpt_dir",
         "adapters",
-        shown="best, or the base model if one is named",
+        shown="best of the newest run; of an exam, the base model if one is named",
         metavar="CKPT",
     )
     output_dir: str = flag("output", "Folder for all runs.", "Output", metavar="FOLDER")

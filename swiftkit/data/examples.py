@@ -61,7 +61,9 @@ def to_examples(
         if missing:
             problems.add(f"{place}: no `{missing[0]}`; format `{format}` needs it. The row has {_columns(row)}")
         elif lost:
-            problems.add(f"{place}: column `{lost[0]}` is not supported, and without it the row has another meaning")
+            problems.add(
+                f"{place}: column `{lost[0]}` is not supported, and dropping it would change the meaning of the row"
+            )
         else:
             ignored |= set(row) - known - {TYPE_COLUMN}
             try:

@@ -26,7 +26,7 @@ def sample_few_shot(
                 usable.append(instruct.add_instruction(instruct.strip_instruction(example), instruction))
     if len(usable) < count:
         raise SwiftkitError(
-            f"--examples {count}: the training data has {len(usable)} rows that are not questions of the exam",
+            f"--few_shot {count}: the training data has {len(usable)} rows that are not questions of the exam",
             "name the training data with --train_dataset",
         )
     sampled = random.Random(seed).sample(range(len(usable)), count)

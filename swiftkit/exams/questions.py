@@ -96,11 +96,11 @@ def prepare(config: ExamConfig, checkpoint: Checkpoint) -> PreparedExam:
     selected = _select(config, checkpoint, prompting, training_names)
     _check_scorable(config.scorer, selected)
     few_shot: list[Message] = []
-    if config.examples:
+    if config.few_shot:
         # Current training data, if it is named; else the rows that the run was trained on, as it kept them.
         from_files = checkpoint.run is None or config.is_explicit("train_dataset")
         rows = _read(training_names, None, config.seed, prompting) if from_files else _kept(checkpoint, "train")
-        few_shot = sample_few_shot(rows, selected.rows, config.examples, prompting.instruct, config.seed)
+        few_shot = sample_few_shot(rows, selected.rows, config.few_shot, prompting.instruct, config.seed)
     context = checkpoint.context
     prompts = [_prompt(example, few_shot) for example in selected.rows]
     encoded = zip(selected.rows, prompts, context.encoder.prompts(prompts), strict=True)
@@ -115,7 +115,7 @@ def prepare(config: ExamConfig, checkpoint: Checkpoint) -> PreparedExam:
         questions,
         context.tokenizer_file,
         _stops(context),
-        PromptSettings(system=prompting.system, instruct=prompting.instruct, examples=config.examples),
+        PromptSettings(system=prompting.system, instruct=prompting.instruct, few_shot=config.few_shot),
         _notes(config, checkpoint, selected),
         is_validation=selected.is_validation,
     )
@@ -251,7 +251,7 @@ def _check_context(questions: list[Question], config: ExamConfig, max_positions:
     raise SwiftkitError(
         f"{too_long:,} of {len(questions):,} questions do not fit: this model reads {max_positions:,} tokens, "
         f"{longest.source} has {len(longest.ids):,}, and a response may have {config.max_new_tokens:,}",
-        "use fewer --examples" if config.examples else hint,
+        "lower --few_shot" if config.few_shot else hint,
     )
 
 

@@ -20,7 +20,7 @@ class PromptSettings(BaseModel):
 
     system: str | None = None
     instruct: str = "none"
-    examples: int = 0
+    few_shot: int = 0
 
 
 class ExamResult(ExamScore):

@@ -21,7 +21,9 @@ from swiftkit.training.run import Run, find_run, list_runs
 
 logger = logging.getLogger(__name__)
 KINDS = ("best", "last", "base")
-TRAIN_FIRST = "train one with `swiftkit sft`, or name a base model with --model_type"
+TRAIN_FIRST = (
+    "train one with `swiftkit sft`, name a folder with --ckpt, or (for an exam) a base model with --model_type"
+)
 
 
 def resolve_checkpoint(options: CheckpointOptions, *, model_means_base: bool = False) -> Checkpoint:

@@ -18,7 +18,7 @@ from swiftkit.schema import Example, Finding, Message
 
 
 class DataCheck(Protocol):
-    """The verb of a data check."""
+    """The function of a data check."""
 
     def __call__(self, context: DataContext) -> Iterable[Finding]: ...
 

@@ -19,7 +19,7 @@ from swiftkit.schema import Message
 
 
 class ToMessages(Protocol):
-    """The verb of a format. Pure: no files, no model."""
+    """The function of a format. Pure: no files, no model."""
 
     def __call__(self, row: dict[str, Any]) -> list[Message]: ...
 
@@ -41,7 +41,9 @@ def refuse_unknown_fields(message: dict[str, Any], *known: str) -> None:
     """Refuse a turn with further fields: `loss`, `weight`, `tool_calls`, `reasoning_content` … change its meaning."""
     for key, value in message.items():
         if key not in (*known, "name", "id") and value not in (None, "", [], {}):
-            raise ValueError(f"a turn has `{key}`, which is not supported, and without it the turn has another meaning")
+            raise ValueError(
+                f"a turn has `{key}`, which is not supported, and dropping it would change the meaning of the turn"
+            )
 
 
 def pair(row: dict[str, Any], question: Any, answer: Any) -> list[Message]:

@@ -77,7 +77,7 @@ class Engine(Protocol):
 
 
 def check_plugin(name: str) -> None:
-    """An engine has its verb, with a job as its parameter, and its key is a value that JSON can hold.
+    """An engine defines its function, with a job as its parameter, and its key is a value that JSON can hold.
 
     Raises:
         SwiftkitError: the rule that it breaks.

@@ -20,7 +20,7 @@ from swiftkit.training.checkpoint import Checkpoint
 
 
 class Export(Protocol):
-    """The verb of a target.
+    """The function of a target.
 
     Raises:
         SwiftkitError: the export failed or was interrupted, which its exit code says.
@@ -30,7 +30,7 @@ class Export(Protocol):
 
 
 def check_plugin(name: str) -> None:
-    """A target has its verb, with a checkpoint, a folder and a precision as parameters.
+    """A target defines its function, with a checkpoint, a folder and a precision as parameters.
 
     Raises:
         SwiftkitError: the rule that it breaks.

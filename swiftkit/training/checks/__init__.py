@@ -41,7 +41,7 @@ class RunContext:
 
 
 class RunCheck(Protocol):
-    """The verb of a run check."""
+    """The function of a run check."""
 
     def __call__(self, context: RunContext) -> Iterable[Finding]: ...
 
@@ -64,5 +64,5 @@ def analyze(run: Run) -> list[Finding]:
 
 
 def check_plugin(name: str) -> None:
-    """A run check has its verb."""
+    """A run check defines its function."""
     plugins.get("run_checks", name)

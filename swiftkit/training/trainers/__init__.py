@@ -42,7 +42,7 @@ class TrainResult:
 
 
 class Trainer(Protocol):
-    """The verb of a trainer."""
+    """The function of a trainer."""
 
     def __call__(self, job: TrainJob, on_event: Callable[[Event], None] | None) -> TrainResult: ...
 
@@ -73,7 +73,7 @@ def preview(job: TrainJob) -> list[str]:
 
 
 def check_plugin(name: str) -> None:
-    """A trainer has its verb, with a job and a callback as parameters.
+    """A trainer defines its function, with a job and a callback as parameters.
 
     Raises:
         SwiftkitError: the rule that it breaks.

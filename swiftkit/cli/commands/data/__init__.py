@@ -1,4 +1,4 @@
-"""`swiftkit data`: check a dataset before training on it, and see its rows as a model reads them. One file a verb."""
+"""`swiftkit data`: check a dataset before training, and show its rows as a model reads them. One file a subcommand."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ CONFIG = DataConfig
 
 def run(config: DataConfig, problems: Problems) -> int:
     """Check or show; returns the exit code."""
-    verb, *names = config.words or [""]
+    subcommand, *names = config.words or [""]
     commands = {"check": check.run, "show": show.run}
-    if verb not in commands:
+    if subcommand not in commands:
         problems.add(
-            f"`swiftkit data` has no verb `{verb}`" if verb else "`swiftkit data` needs a verb",
+            f"`swiftkit data` has no subcommand `{subcommand}`" if subcommand else "`swiftkit data` needs a subcommand",
             "`swiftkit data check FILE` or `swiftkit data show FILE --model_type NAME`",
         )
         problems.raise_any()
     # Words replace the dataset of a file; they add to that of a flag.
     flagged = config.dataset if config.is_typed("dataset") or not names else []
-    commands[verb](config.model_copy(update={"dataset": [*names, *flagged]}), problems)
+    commands[subcommand](config.model_copy(update={"dataset": [*names, *flagged]}), problems)
     return 0

@@ -66,8 +66,12 @@ def _load_exam(names: list[str], config: DataConfig, problems: Problems) -> Load
     """The questions that must not be in the data: those that the user names, else the exams that belong to the data."""
     plain = {name.partition("#")[0] for name in names}
     exams = config.exam or [exam for exam in catalog.exams_of(names) if exam not in plain]
-    as_asked = {"instruct": "none", "format": None, "task": "sft"}  # an exam's rows are questions, whatever is trained
-    return pipeline.load_examples(exams, config.model_copy(update=as_asked), problems)
+    as_questions = {
+        "instruct": "none",
+        "format": None,
+        "task": "sft",
+    }  # an exam's rows are questions, whatever is trained
+    return pipeline.load_examples(exams, config.model_copy(update=as_questions), problems)
 
 
 def _analyze(

@@ -1,4 +1,4 @@
-"""`swiftkit models`: what the registry and ms-swift's catalog have. One file a verb."""
+"""`swiftkit models`: what the registry and ms-swift's catalog have. One file a subcommand."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ examples:
   swiftkit models import ./model ./mine
       creates a family for a model that has none, from the chat template in its folder
   swiftkit models --datasets"""
-# Verb to module; `adopt` is an alias.
-VERBS = {"show": "show", "check": "check", "fetch": "fetch", "import": "importing", "adopt": "importing"}
+# Subcommand to module; `adopt` is an alias.
+SUBCOMMANDS = {"show": "show", "check": "check", "fetch": "fetch", "import": "importing", "adopt": "importing"}
 
 
 class ModelsConfig(Config):
@@ -39,8 +39,8 @@ class ModelsConfig(Config):
     family: str | None = flag(None, "Only models of this family.", "Selection", metavar="NAME", shown="all")
     level: Literal["verified", "consistent", "catalog"] | None = flag(
         None,
-        "Only models of this level. verified: tokens match published renderings; consistent: training, exam "
-        "and export agree; catalog: known to ms-swift.",
+        "Only models of this level. verified: prompts match published ones; consistent: training, exam and export use "
+        "the same tokens; catalog: known to ms-swift only.",
         "Selection",
         shown="all if a WORD is given, else those of the registry",
     )
@@ -70,17 +70,21 @@ CONFIG = ModelsConfig
 def run(config: ModelsConfig, problems: Problems) -> int:
     """List, or do what the first word says; returns the exit code."""
     problems.raise_any()
-    verb, words = (config.words[0], config.words[1:]) if config.words[:1] and config.words[0] in VERBS else ("", [])
+    subcommand, words = (
+        (config.words[0], config.words[1:]) if config.words[:1] and config.words[0] in SUBCOMMANDS else ("", [])
+    )
     options: dict[str, Any] = {}
     if config.datasets:
-        verb, words = "datasets", config.words
-    elif not verb:
-        verb, words = "listing", config.words
-        options = {"family": config.family, "level": config.level, "verbs": tuple(VERBS)}
-    elif verb == "show":
+        subcommand, words = "datasets", config.words
+    elif not subcommand:
+        subcommand, words = "listing", config.words
+        options = {"family": config.family, "level": config.level, "subcommands": tuple(SUBCOMMANDS)}
+    elif subcommand == "show":
         options = {"rank": config.lora_rank}
-    elif verb == "check":
+    elif subcommand == "check":
         options = {"model_type": config.model_type, "check_all": config.all_}
     # Imported by name, since a list needs none of what a check or a download needs.
-    code: int = import_module(f"{__name__}.{VERBS.get(verb, verb)}").run(words, **options, as_json=config.json_)
+    code: int = import_module(f"{__name__}.{SUBCOMMANDS.get(subcommand, subcommand)}").run(
+        words, **options, as_json=config.json_
+    )
     return code

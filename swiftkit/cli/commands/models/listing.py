@@ -28,7 +28,7 @@ class ModelRow:
     registered: bool
 
 
-def run(words: list[str], *, family: str | None, level: str | None, verbs: Sequence[str], as_json: bool) -> int:
+def run(words: list[str], *, family: str | None, level: str | None, subcommands: Sequence[str], as_json: bool) -> int:
     """Print those of the models that are asked for; from the catalog only with a word, a family or a level."""
     if family and family not in registry.families():
         raise unknown("family", family, registry.families())
@@ -47,7 +47,7 @@ def run(words: list[str], *, family: str | None, level: str | None, verbs: Seque
         filters = [f"{' and '.join(words)} in its name"] if words else []
         filters += [f"family {family}"] if family else []
         filters += [f"level {level}"] if level else []
-        hint = nearest(words[0], verbs, SEE_LIST) if words else SEE_LIST
+        hint = nearest(words[0], subcommands, SEE_LIST) if words else SEE_LIST
         raise SwiftkitError(f"no model has {', and '.join(filters)}", hint)
     if as_json:
         print(json.dumps({"models": [asdict(row) for row in rows]}))

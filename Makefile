@@ -14,7 +14,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist load --maxschedchunk 1 --durations 10
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist load --maxschedchunk 1 --durations 10
 
 lint: $(READY)
 	$(BIN)/ruff check .

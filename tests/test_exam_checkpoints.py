@@ -15,7 +15,7 @@ TINY = ["--model_type", "tiny-math"]
 
 
 def test_commands_of_the_tutorial_work_from_another_folder_with_a_relative_model(tmp_path: Path) -> None:
-    work, other = tmp_path / "work", tmp_path / "other"
+    work, other = tmp_path / "project", tmp_path / "other"
     shutil.copytree(ROOT / "models" / "tiny-math", work / "model")
     other.mkdir()
     write_rows(work / "rows.jsonl", chat_rows(40))
@@ -31,7 +31,7 @@ def test_commands_of_the_tutorial_work_from_another_folder_with_a_relative_model
     export = swiftkit("export", *words, cwd=other)
     assert export.returncode == 0, export.stderr
     assert (other / "merged" / "model.safetensors").is_file()
-    result = exam(other, "--ckpt", str(run.path), *questions, "../work/exam.jsonl")
+    result = exam(other, "--ckpt", str(run.path), *questions, "../project/exam.jsonl")
     assert result["run"] == str(run.path)
 
 

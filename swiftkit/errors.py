@@ -10,7 +10,8 @@ from typing import Any
 
 # Exit codes of every command; BELOW_THRESHOLD is that of `exam --fail_under`.
 FAILED, REFUSED, BELOW_THRESHOLD, BUG, INTERRUPTED, TERMINATED = 1, 2, 3, 70, 130, 143
-MAX_NAMES_SHOWN = 40  # in a hint
+MAX_NAMES_SHOWN = 12  # in a hint
+MAX_SUGGESTIONS = 3
 MAX_PROBLEMS_SHOWN = 20  # of one dataset; the rest is counted
 
 
@@ -54,6 +55,14 @@ class Problems:
         if (problem := Problem(message, hint)) not in self.found:
             self.found.append(problem)
 
+    def add_faults(self, faults: Iterable[tuple[str, str]]) -> None:
+        """Record places and reasons: each reason once, with its first place and the number of the others."""
+        places: dict[str, list[str]] = {}
+        for place, reason in faults:
+            places.setdefault(reason, []).append(place)
+        for reason, (first, *others) in places.items():
+            self.add(f"{first}: {reason}" + (f" (and in {len(others):,} more rows)" if others else ""))
+
     @contextmanager
     def collect(self) -> Iterator[None]:
         """Record a SwiftkitError that is raised inside, and continue after the block."""
@@ -96,14 +105,25 @@ def unknown(kind: str, name: str, known: Iterable[str], see: str | None = None) 
 
 
 def nearest(name: str, known: Iterable[str], see: str | None = None) -> str:
-    """A hint that suggests what was probably meant by `name`."""
+    """A hint that suggests what was probably meant by `name`; punctuation and case do not count."""
     names = sorted(set(known))
-    plain = name.lower().replace(".", "_")
-    with_prefix = [known for known in names if len(plain) > 3 and known.lower().startswith(plain)]
-    close = (with_prefix or difflib.get_close_matches(plain, names, n=3, cutoff=0.6))[:3]
-    if close:
-        return "did you mean " + " or ".join(f"`{c}`" for c in close) + "?"
+    start, plain = name.lower().replace(".", "_"), _plain(name)
+    equal = [each for each in names if _plain(each) == plain]
+    longer = [each for each in names if len(start) > 3 and each.lower().startswith(start)]
+    suggested = list(dict.fromkeys([*equal, *longer]))
+    if not suggested:
+        by_plain = {_plain(each): each for each in reversed(names)}
+        close = difflib.get_close_matches(plain, by_plain, n=MAX_SUGGESTIONS, cutoff=0.6)
+        suggested = [by_plain[each] for each in close]
+    suggested = suggested[:MAX_SUGGESTIONS]
+    if suggested:
+        return "did you mean " + " or ".join(f"`{each}`" for each in suggested) + "?"
     if see:
         return see
     more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
     return "known: " + ", ".join(names[:MAX_NAMES_SHOWN]) + more
+
+
+def _plain(name: str) -> str:
+    """Letters and digits only."""
+    return "".join(character for character in name.lower() if character.isalnum())

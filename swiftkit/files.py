@@ -136,23 +136,32 @@ def write_json(path: Path, content: Any, *, indent: int = 1) -> None:
     write(path, json.dumps(content, indent=indent, ensure_ascii=False, default=str) + "\n")
 
 
-def parse_jsonl(lines: Iterable[str], on_error: Callable[[int, str], None] | None = None) -> Iterator[tuple[int, Any]]:
+def parse_jsonl(
+    lines: Iterable[str],
+    on_error: Callable[[int, str], None] | None = None,
+    loads: Callable[[str], Any] = json.loads,
+) -> Iterator[tuple[int, Any]]:
     """Line number (from 1) and value of every line that holds JSON; blank lines are skipped.
 
     Args:
         lines: the lines, with or without their ends.
         on_error: called with line number and reason for every broken line; None skips those, such as a last line that
             a crash has truncated.
+        loads: reads a line; raises ValueError.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = loads(line)
         except (ValueError, RecursionError) as error:  # also a number of thousands of digits, or brackets without end
             if on_error:
-                at = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
-                on_error(number, f"broken JSON: {at}")
+                reason = (
+                    f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
+                )
+                if "integer string conversion" in str(error):
+                    reason = "a number has thousands of digits; write it as text"
+                on_error(number, f"broken JSON: {reason}")
             continue
         yield number, value
 

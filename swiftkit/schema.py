@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 IGNORED = -100  # label of a token without loss: the `ignore_index` of PyTorch's cross entropy
 
@@ -15,6 +15,17 @@ class Message(TypedDict):
     content: str
 
 
+class Turn(Message):
+    """A turn as a format reads it: a message, and what its row says of it.
+
+    `loss`: whether it has loss; true by default for the assistant's. `reasoning`: whether its content begins with
+    reasoning that a column or field of its own had.
+    """
+
+    loss: NotRequired[bool]
+    reasoning: NotRequired[bool]
+
+
 @dataclass(frozen=True)
 class Example:
     """One training example: a conversation that ends with the assistant or, if `text` is set, plain text.
@@ -24,12 +35,16 @@ class Example:
         source: `file:row` that it was read from.
         text: plain text, for language modeling without a chat format.
         type: value of the row's `type` column, by which exam scores are broken down.
+        masked: indices of the assistant's turns that have no loss.
+        has_reasoning: whether the reasoning of an answer comes from a column or field of its own.
     """
 
     messages: tuple[Message, ...]
     source: str
     text: str | None = None
     type: str | None = None
+    masked: tuple[int, ...] = ()
+    has_reasoning: bool = False
 
     @classmethod
     def own_fields(cls) -> list[str]:

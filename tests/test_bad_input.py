@@ -257,3 +257,20 @@ def test_full_disk(valid_rows: str) -> None:
 
 def test_wrong_log_level() -> None:
     assert "LOG_LEVEL: `LOUD` is not a log level" in refused(*TINY, LOG_LEVEL="loud")
+
+
+def test_punctuation_of_a_model_type_does_not_matter() -> None:
+    assert "did you mean `ernie4_5-0_3b` or" in refused("--model_type", "ernie-4_5-0_3b")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--packing", "unknown flag `--packing`"),
+        ("--swift.packing", "`--swift.packing` is not supported"),
+        ("--swift.padding_free", "`--swift.padding_free` is not supported"),
+        ("--swift.columns", "`--swift.columns` is set by swiftkit\n  hint: use `--columns`"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_before_the_model_is_loaded(option: str, message: str) -> None:
+    assert message in refused("--model_type", "tiny-math", option, "true")

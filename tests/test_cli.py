@@ -102,7 +102,15 @@ def test_the_result_is_on_stdout_and_the_rest_on_stderr(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", chat_rows(40))
     done = swiftkit("sft", *TINY, "--dataset", str(path), "--dry_run", "--json")
     result = stdout_json(done)
-    assert result["rows"] == {"read": 40, "not_sampled": 0, "too_long": 0, "train": 32, "validation": 8}
+    assert result["rows"] == {
+        "read": 40,
+        "not_sampled": 0,
+        "skipped": 0,
+        "without_loss": 0,
+        "too_long": 0,
+        "train": 32,
+        "validation": 8,
+    }
     assert result["steps"] == 6
     assert "model: tiny-math" in done.stderr
     assert not (tmp_path / "output").exists()

@@ -21,7 +21,9 @@ from swiftkit.data.tasks import sft
 from swiftkit.errors import SwiftkitError
 from swiftkit.schema import Example
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=40).filter(str.strip)
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=40).filter(
+    lambda text: not sft.is_blank(text)
+)
 PAIRS = st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4)
 quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -50,7 +52,6 @@ def row_of_format(name: str, pairs: list[tuple[str, str]], system: str | None) -
             "system": system,
         },
         "alpaca": {"instruction": question, "input": "", "output": answer, "history": history, "system": system},
-        "query_response": {"query": question, "response": answer, "history": history, "system": system},
         "question_answer": {"question": question, "answer": answer, "history": history, "system": system},
         "prompt_completion": {"prompt": chat(pairs, system)[:-1], "completion": chat(pairs)[-1:]},
     }
@@ -62,16 +63,13 @@ def read(name: str | Path, seed: int = 0) -> RawRows:
 
 
 def to_examples(name: str | Path, system: str | None = None) -> list[Example]:
-    rows = read(name)
-    return examples.to_examples(rows, examples.format_of(rows, None), check=sft.check, system=system)
+    return examples.to_examples(read(name), check=sft.check, system=system).examples
 
 
 # --- formats ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "name", ["messages", "sharegpt", "alpaca", "query_response", "question_answer", "prompt_completion"]
-)
+@pytest.mark.parametrize("name", ["messages", "sharegpt", "alpaca", "question_answer", "prompt_completion"])
 @quick
 @given(pairs=PAIRS, system=st.none() | TEXT)
 def test_every_format_gives_the_same_conversation(
@@ -100,16 +98,15 @@ def test_human_and_assistant_headings_are_parsed_into_turns() -> None:
     assert plugins.get("formats", "rendered")(row) == expected
 
 
-def test_unused_columns_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = write_rows(tmp_path / "rows.jsonl", [{**row, "id": 1} for row in chat_rows(2)])
-    with caplog.at_level("INFO"):
-        to_examples(path)
-    assert "columns not used: id" in caplog.text
+def test_columns_that_may_matter_are_reported_and_harmless_ones_are_not(tmp_path: Path) -> None:
+    further = {"id": 1, "Source": "x", "created_at": "2026", "topic_id": 3, "hint": "think", "note": None}
+    path = write_rows(tmp_path / "rows.jsonl", [{**row, **further} for row in chat_rows(2)])
+    assert examples.to_examples(read(path), check=sft.check).unused == {"hint": 2}
 
 
 def test_columns_that_fit_two_formats_are_refused() -> None:
     row = {"query": "a", "response": "b", "question": "c", "answer": "d"}
-    with pytest.raises(SwiftkitError, match="query_response, question_answer"):
+    with pytest.raises(SwiftkitError, match="question, answer; query, response"):
         examples.recognize(row, "x:1")
 
 

@@ -174,7 +174,8 @@ def test_datasets_of_several_formats(tmp_path: Path) -> None:
     datasets = (str(chats), "b.csv#20", "c.json", "d.parquet")
     done = swiftkit("sft", "--model_type", "tiny-math", "--dataset", *datasets, "--max_steps", "1", "--json")
     rows = stdout_json(done)["rows"]
-    assert rows == {"read": 120, "not_sampled": 10, "too_long": 0, "train": 88, "validation": 22}
+    counts = {"read": 120, "not_sampled": 10, "skipped": 0, "without_loss": 0, "too_long": 0}
+    assert rows == counts | {"train": 88, "validation": 22}
 
 
 def test_plain_text_without_validation(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from swiftkit.chat.template import Template
@@ -42,16 +42,22 @@ class ChatEncoder:
     template: Template
     stop_token: str = ""
 
-    def encode(self, conversations: Iterable[Sequence[Message]]) -> Iterator[Encoded]:
+    def encode(
+        self, conversations: Iterable[Sequence[Message]], masked: Iterable[Collection[int]] = repeat(())
+    ) -> Iterator[Encoded]:
         """Token ids and labels of each conversation, up to its last token with loss.
+
+        Args:
+            conversations: their turns.
+            masked: of each conversation, the indices of turns whose text has no loss, whatever the template says.
 
         Text is split where loss begins, because generation begins there: what a server tokenizes as the prompt is one
         piece here, and the answer starts a new one. Within a piece the tokenizer sees all of the text, so a token that
         absorbs the newline behind it (Phi-3's do) absorbs it here too.
         """
-        remaining = iter(conversations)
+        remaining = zip(conversations, masked)  # noqa: B905 - `masked` may be endless
         while batch := list(islice(remaining, BATCH_SIZE)):
-            rows = [_pieces(self.template.parts(messages)) for messages in batch]
+            rows = [self._pieces(messages, without_loss) for messages, without_loss in batch]
             encodings = iter(self._encode_pieces(chain(*rows)))
             for row in rows:
                 yield _join([(next(encodings), length) for _, length in row])
@@ -74,9 +80,9 @@ class ChatEncoder:
             for encoding in self.tokenizer.encode_batch(batch, add_special_tokens=True):
                 yield Encoded(encoding.ids, [IGNORED, *encoding.ids[1:]])
 
-    def spans(self, messages: Sequence[Message]) -> list[Span]:
+    def spans(self, messages: Sequence[Message], masked: Collection[int] = ()) -> list[Span]:
         """A conversation as `encode` sees it, for display: the same ids in the same order, with the text of each."""
-        pieces = _pieces(self.template.parts(messages))
+        pieces = self._pieces(messages, masked)
         encodings = self._encode_pieces(pieces)
         spans = [
             span
@@ -90,6 +96,17 @@ class ChatEncoder:
         """Plain text as `encode_text` sees it, for display."""
         text += self.stop_token
         return _spans(text, len(text), self.tokenizer.encode(text, add_special_tokens=True))
+
+    def _pieces(self, messages: Sequence[Message], masked: Collection[int]) -> list[tuple[str, int]]:
+        """The pieces of a conversation, split as without `masked`, since tokens must not depend on what has loss."""
+        pieces = _pieces(self.template.parts(messages))
+        if not masked:
+            return pieces
+        with_loss = [number for number, (_, length) in enumerate(pieces) if length]
+        # Templates of thinking models give loss to the last answers only.
+        answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"][-len(with_loss) :]
+        hidden = {number for number, index in zip(with_loss, answers, strict=True) if index in masked}
+        return [(text, 0 if number in hidden else length) for number, (text, length) in enumerate(pieces)]
 
     def _encode_pieces(self, pieces: Iterable[tuple[str, int]]) -> list[Any]:
         return list(self.tokenizer.encode_batch([text for text, _ in pieces], add_special_tokens=False))

@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 from swiftkit.config.fields import flag
-from swiftkit.config.options import CheckpointOptions
+from swiftkit.config.options import CheckpointOptions, FileOptions
 
 
-class ExamConfig(CheckpointOptions):
-    """Ask a model questions with known answers, and score it."""
+class ExamConfig(CheckpointOptions, FileOptions):
+    """Evaluate a model on questions with reference answers."""
 
     # swiftkit.yaml is written for training: its dataset is what was trained on, never the questions.
     in_project_file: ClassVar[Mapping[str, str]] = {
         "dataset": "train_dataset",
-        **dict.fromkeys(("val_dataset", "format", "batch_size"), ""),
+        **dict.fromkeys(("val_dataset", "format", "columns", "encoding", "batch_size"), ""),
     }
 
     dataset: list[str] = flag(

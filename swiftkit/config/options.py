@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from swiftkit.config.fields import Config, flag
 from swiftkit.schema import DTYPE_ALIASES
@@ -45,13 +45,34 @@ class ModelOptions(Config):
         return values
 
 
-class DataOptions(ModelOptions):
+class FileOptions(ModelOptions):
+    """How files of rows are read."""
+
+    columns: list[str] = flag(
+        [],
+        "Names of the columns in the files, where they are not the usual ones: question=COLUMN answer=COLUMN.",
+        "Files",
+        shown="the usual names (docs/data.md)",
+        metavar="NAME=COLUMN",
+    )
+    encoding: str | None = flag(
+        None, "Encoding of text files.", "Files", shown="UTF-8, or UTF-16 by its mark", metavar="NAME"
+    )
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _pairs_of_dict(cls, value: Any) -> Any:
+        """In YAML and Python, a dictionary is accepted as well."""
+        return [f"{name}={column}" for name, column in value.items()] if isinstance(value, dict) else value
+
+
+class DataOptions(FileOptions):
     """The training data."""
 
     dataset: list[str] = flag(
         [],
-        "Training datasets: registry names (`swiftkit models --datasets`), files (.jsonl .json .csv .parquet) or Hub "
-        "ids (org/name[:subset[:split]]). Append `#500` to sample 500 rows.",
+        "Training datasets: registry names (`swiftkit models --datasets`), files (.jsonl .json .csv .xlsx .parquet …), "
+        "folders, or Hub ids (org/name[:subset[:split]]). Append `#500` to sample 500 rows.",
         "Data",
         "custom_train_dataset_path",
         "train_dataset",
@@ -71,6 +92,9 @@ class DataOptions(ModelOptions):
         shown="1% of the rows, but at least 64 and at most 1000, and never more than 20%",
     )
     format: str | None = flag(None, "Format of the rows.", "Data", shown="recognized by their columns", metavar="NAME")
+    loss_on: Literal["all", "last"] = flag(
+        "all", "Which of a conversation's answers have loss: all, or only the last one.", "Data"
+    )
     task: str = flag(
         "sft",
         "Training task: which rows are valid and which tokens have loss (docs/plugins.md).",
@@ -86,6 +110,9 @@ class DataOptions(ModelOptions):
         "`#### n` (GSM8K), the value is moved into that marker.",
         "Data",
     )
+    bad_rows: Literal["refuse", "skip"] = flag(
+        "refuse", "What an invalid row does: refuse the dataset, or be skipped (at most --max_dropped of them).", "Data"
+    )
     max_length: int = flag(
         2048,
         "Maximum length of an example, in tokens; longer ones are dropped, never truncated.",
@@ -95,8 +122,13 @@ class DataOptions(ModelOptions):
         ge=8,
     )
     max_dropped: float = flag(
-        0.05, "Maximum fraction of rows that may be dropped as too long, 0 to 1.", "Data", ge=0, le=1
+        0.05,
+        "Maximum fraction of rows that may be dropped as too long, and of invalid ones that may be skipped, 0 to 1.",
+        "Data",
+        ge=0,
+        le=1,
     )
+
     seed: int = flag(
         42,
         "Random seed of row sampling (`#500`), split, order, dropout and adapter initialization.",

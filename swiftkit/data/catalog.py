@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from swiftkit import assets, files
-from swiftkit.data.readers import SUFFIXES
+from swiftkit.data.readers import SUFFIXES, matching_files, suffix
 from swiftkit.data.source import Source
 from swiftkit.errors import SwiftkitError, nearest, validation_reasons
 from swiftkit.models import hub
@@ -27,6 +27,7 @@ class DatasetEntry(BaseModel):
         path: the file with the rows, relative to the YAML file; else a hub id.
         modelscope, huggingface: hub ids.
         format: name of the rows' format.
+        columns: what columns mean to their names in the file, as in `--columns`.
         exam: dataset with the questions that test what this one teaches.
     """
 
@@ -38,6 +39,7 @@ class DatasetEntry(BaseModel):
     modelscope: str | None = None
     huggingface: str | None = None
     format: str | None = None
+    columns: dict[str, str] = {}
     exam: str | None = None
 
 
@@ -90,9 +92,9 @@ def resolve_dataset(name: str) -> Source:
         return Source(name, path, sample)
     if plain in known:
         return replace(_registered(plain, assets.unique("datasets", plain, known[plain])), name=name, sample=sample)
-    if Path(plain).is_dir():
-        raise SwiftkitError(f"dataset {plain} is a folder", f"name a file in it ({', '.join(SUFFIXES)})")
-    if plain.startswith((".", "/", "~")) or Path(plain).suffix in SUFFIXES:
+    if path.is_dir() or matching_files(path):
+        return Source(name, path, sample)
+    if plain.startswith((".", "/", "~")) or suffix(Path(plain)) in SUFFIXES:
         raise SwiftkitError(f"dataset {plain} does not exist", _similar_files(Path(plain)))
     if re.fullmatch(r"[\w.-]+/[\w.-]+(:[\w.-]+){0,2}", plain):
         return Source(name, hub.fetch_dataset(plain), sample)
@@ -105,7 +107,7 @@ def absolute(name: str) -> str:
     is_whole_path = Path(name).expanduser().exists()
     path, hash_sign, count = name.rpartition("#") if "#" in name and not is_whole_path else (name, "", "")
     file = Path(path).expanduser()
-    return f"{file.resolve()}{hash_sign}{count}" if file.is_file() else name
+    return f"{file.resolve()}{hash_sign}{count}" if file.exists() or matching_files(file) else name
 
 
 def _split_sample(name: str) -> tuple[str, int | None]:
@@ -120,10 +122,11 @@ def _split_sample(name: str) -> tuple[str, int | None]:
 def _registered(name: str, path: Path) -> Source:
     entry = read_entry(path)
     if entry.path:
-        return Source(name, path.parent / entry.path, format=entry.format)
+        return Source(name, path.parent / entry.path, format=entry.format, columns=entry.columns)
     for hub_name, hub_id in (("modelscope", entry.modelscope), ("huggingface", entry.huggingface)):
         if hub_id:
-            return Source(name, hub.fetch_dataset(hub_id, (hub_name,)), format=entry.format)
+            path = hub.fetch_dataset(hub_id, (hub_name,))
+            return Source(name, path, format=entry.format, columns=entry.columns)
     raise SwiftkitError(f"{path} names neither a path nor a hub id", FIELDS_HINT)
 
 

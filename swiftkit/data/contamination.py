@@ -14,8 +14,8 @@ CHUNK_ROWS = 10_000  # rows that are compared at a time; each pair of a chunk ta
 
 
 def question_key(example: Example) -> str:
-    """Hash of an example's questions, with or without an instruction below them."""
-    return split.question_key(instruct.strip_instruction(example))
+    """Hash of an example's questions, with or without an instruction below them, whatever its system message is."""
+    return split.question_key(instruct.strip_instruction(example), with_system=False)
 
 
 def exact_matches(questions: Sequence[Example], rows: Sequence[Example]) -> list[tuple[str, str]]:

@@ -3,79 +3,148 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from swiftkit import plugins
-from swiftkit.data.source import RawRows
+from swiftkit.data import columns, formats
+from swiftkit.data.columns import TYPE_COLUMN
+from swiftkit.data.source import BadRow, RawRows
 from swiftkit.errors import MAX_PROBLEMS_SHOWN, Problems, SwiftkitError
-from swiftkit.schema import Example, Message
+from swiftkit.schema import Example, Message, Turn
 
 logger = logging.getLogger(__name__)
-
-# Columns to which other tools give a meaning that would be lost here; a row that uses one is refused.
-MEANINGFUL_COLUMNS = (
-    "tools",
-    "images",
-    "videos",
-    "audios",
-    "objects",
-    "rejected_response",
-    "rejected_messages",
-    "chosen",
-    "rejected",
-)
-TYPE_COLUMN = "type"  # in any format: the type of question, by which exam scores are broken down
 PLAIN_TEXT = "text"  # the one format whose rows are not conversations
+
+
+@dataclass
+class ReadExamples:
+    """The examples of a source.
+
+    Attributes:
+        format: name of its format.
+        examples: one for each row, except for those without loss.
+        num_without_loss: rows that are left out because they say so (`weight: 0`).
+        skipped: invalid rows, with `--bad_rows skip`.
+        unused: columns that nothing reads and that may change what a row means, with the number of rows that have them.
+    """
+
+    format: str
+    examples: list[Example] = field(default_factory=list)
+    num_without_loss: int = 0
+    skipped: list[BadRow] = field(default_factory=list)
+    unused: Counter[str] = field(default_factory=Counter)
+
+    def add(self, example: Example, unused: Sequence[str]) -> None:
+        """Keep an example, unless none of its answers has loss."""
+        answers = {index for index, message in enumerate(example.messages) if message["role"] == "assistant"}
+        if answers and answers <= set(example.masked):
+            self.num_without_loss += 1
+        else:
+            self.examples.append(example)
+            self.unused.update(unused)
+
+    def require_examples(self, path: Path) -> None:
+        """Refuse a source of which nothing is left."""
+        if not self.examples and self.skipped:
+            raise SwiftkitError(f"{path}: no row is valid; the first: {self.skipped[0].reason}")
+        if not self.examples:
+            raise SwiftkitError(f"{path}: no row has loss: all {self.num_without_loss:,} have weight 0")
 
 
 def to_examples(
     rows: RawRows,
-    format: str,
+    format: str | None = None,
     *,
     check: Callable[[Example], None],
     example_type: type[Example] = Example,
     system: str | None = None,
-) -> list[Example]:
+    mapping: Mapping[str, str] = MappingProxyType({}),
+    skip_bad: bool = False,
+) -> ReadExamples:
     """The examples of a source.
 
     Args:
         rows: what `readers.read` returned.
-        format: name of the rows' format.
+        format: name of the rows' format; None: that of the registry entry, else recognized by the first row.
         check: the task's check of an example; raises ValueError.
         example_type: the task's example type; its own fields are columns of the rows, whatever their format.
         system: system prompt for conversations without one.
+        mapping: what columns mean to their names in the file (`--columns`).
+        skip_bad: keep invalid rows apart instead of refusing all of them.
 
     Raises:
         SwiftkitError: the format is unknown, or rows are invalid; all of them at once.
     """
+    rows = rename_columns(rows, {**rows.source.columns, **mapping})
+    format = format_of(rows, format)
     module, to_messages = plugins.module("formats", format), plugins.get("formats", format)
-    columns = getattr(module, "COLUMNS", ())
-    known = {*columns, *getattr(module, "OPTIONAL", ()), *example_type.own_fields()}
-    problems, examples, ignored = Problems(), [], set()
+    layouts = formats.layouts(module)
+    known = {*sum(layouts, ()), *getattr(module, "OPTIONAL", ()), *example_type.own_fields()}
+    problems, read = Problems(), ReadExamples(format)
+    with problems.collect():
+        columns.check_flags(rows.rows, known)
     for place, row in rows.rows:
-        missing = [column for column in columns if column not in row]
-        lost = [c for c in MEANINGFUL_COLUMNS if c not in known and row.get(c) not in (None, "", [], {})]
-        if isinstance(row.get("label"), bool):  # KTO: whether the answer is desirable
-            lost.append("label")
-        if missing:
-            problems.add(f"{place}: no `{missing[0]}`; format `{format}` needs it. The row has {_columns(row)}")
-        elif lost:
-            problems.add(
-                f"{place}: column `{lost[0]}` is not supported, and dropping it would change the meaning of the row"
-            )
-        else:
-            ignored |= set(row) - known - {TYPE_COLUMN}
-            try:
-                example = _example(to_messages(row), row, place, system, format, example_type)
-                check(example)
-                examples.append(example)
-            except ValueError as error:
-                problems.add(f"{place}: {error}")
+        try:
+            _check_layout(row, layouts, format)
+            columns.check_meaning(row, known)
+            if not columns.has_loss(row, "the row"):
+                read.num_without_loss += 1
+                continue
+            example = _example(to_messages(row), row, place, system, format, example_type)
+            check(example)
+            read.add(example, _unused(row, example, known))
+        except ValueError as error:
+            read.skipped.append(BadRow(place, str(error), row))
+    if not skip_bad:
+        problems.add_faults((bad.source, bad.reason) for bad in read.skipped)
     problems.raise_any(MAX_PROBLEMS_SHOWN)
-    if ignored:
-        logger.info("%s: columns not used: %s", rows.source.path, ", ".join(sorted(map(str, ignored))))
-    return examples
+    read.require_examples(rows.source.path)
+    return read
+
+
+def _check_layout(row: Mapping[str, Any], layouts: Sequence[tuple[str, ...]], format: str) -> None:
+    """Refuse a row that has none of the format's sets of columns."""
+    if not any(set(layout) <= set(row) for layout in layouts):
+        nearest = max(layouts, key=lambda layout: len(set(layout) & set(row)))
+        missing = next(column for column in nearest if column not in row)
+        raise ValueError(f"no `{missing}`; format `{format}` needs it. The row has {_columns(row)}")
+
+
+def _unused(row: Mapping[str, Any], example: Example, known: Collection[str]) -> list[str]:
+    """Columns that nothing has read: neither harmless, nor empty, nor with a text that the example has anyway."""
+    understood = {*known, TYPE_COLUMN, *columns.LOSS, *columns.REFUSED, *columns.FLAGS}
+    texts = {message["content"].strip() for message in example.messages}
+    return [
+        name
+        for name, value in row.items()
+        if name not in understood
+        and not columns.is_harmless(name)
+        and value not in columns.EMPTY
+        and not (isinstance(value, str) and value.strip() in texts)
+    ]
+
+
+def rename_columns(rows: RawRows, mapping: Mapping[str, str]) -> RawRows:
+    """The rows with the names of columns that swiftkit uses: those of `mapping`, and known ones without regard to case.
+
+    Raises:
+        SwiftkitError: rows do not have the columns that the mapping names.
+    """
+    modules = _modules().values()
+    known = {name for module in modules for layout in formats.layouts(module) for name in layout}
+    known |= {name for module in modules for name in getattr(module, "OPTIONAL", ())}
+    renamed = []
+    for place, row in rows.rows:
+        try:
+            renamed.append((place, columns.rename(row, mapping, known)))
+        except ValueError as error:
+            raise SwiftkitError(f"{place}: {error}; the row has {_columns(row)}") from error
+    return replace(rows, rows=renamed)
 
 
 def format_of(rows: RawRows, format: str | None) -> str:
@@ -90,36 +159,48 @@ def recognize(row: dict[str, Any], place: str) -> str:
     Raises:
         SwiftkitError: none, or several; says which columns there are and which formats exist.
     """
-    formats = _known_formats()
-    matching = [name for name, columns in formats.items() if set(columns) <= set(row)]
+    filled = {name for name, value in row.items() if value is not None}
+    fitting = {
+        name: [layout for layout in formats.layouts(module) if set(layout) <= filled]
+        for name, module in _modules().items()
+    }
+    matching = {name: layouts for name, layouts in fitting.items() if layouts}
     if PLAIN_TEXT in matching:
-        if matching == ["rendered", PLAIN_TEXT]:
+        if list(matching) == ["rendered", PLAIN_TEXT]:
             return _rendered_or_refused(row, place)
-        matching = [name for name in matching if name not in ("rendered", PLAIN_TEXT)]
-    if len(matching) == 1:
-        return matching[0]
-    if matching:
+        matching = {name: layouts for name, layouts in matching.items() if name not in ("rendered", PLAIN_TEXT)}
+    if "alpaca" in matching:  # its `input` belongs to the question
+        matching["question_answer"] = [names for names in matching.get("question_answer", []) if "input" not in names]
+    if len(matching) > 1:  # a conversation says more than a pair that is derived from it
+        matching = {name: layouts for name, layouts in matching.items() if name in ("messages", "sharegpt")} or matching
+    choices = [layout for layouts in matching.values() for layout in layouts]
+    if len(choices) == 1:
+        return next(name for name, layouts in matching.items() if layouts)
+    if choices:
         raise SwiftkitError(
-            f"{place}: the columns fit several formats: {', '.join(matching)}", "choose one with --format"
+            f"{place}: the columns fit several layouts: {'; '.join(', '.join(layout) for layout in choices)}",
+            f"choose one: --columns question={choices[0][0]} answer={choices[0][-1]}, or --format NAME",
         )
     if {"chosen", "rejected"} <= set(row):
         raise SwiftkitError(
             f"{place}: these are preference pairs (chosen, rejected); `sft` needs one answer per question",
             "to train on the chosen answers only, write them as `messages`",
         )
-    known = "; ".join(f"{name} ({', '.join(columns)})" for name, columns in sorted(formats.items()))
-    raise SwiftkitError(f"{place}: the row has {_columns(row)}, which match no known format", f"known formats: {known}")
+    raise SwiftkitError(
+        f"{place}: the row has {_columns(row)}, which match no known format",
+        "say which are question and answer: --columns question=COLUMN answer=COLUMN (docs/data.md lists the formats)",
+    )
 
 
-def _known_formats() -> dict[str, tuple[str, ...]]:
-    """Name to required columns of every format that can be imported."""
-    formats: dict[str, Any] = {}
+def _modules() -> dict[str, Any]:
+    """Every format that can be imported; a broken third-party package must not stop the others."""
+    modules: dict[str, Any] = {}
     for name in plugins.names("formats"):
         try:
-            formats[name] = getattr(plugins.module("formats", name), "COLUMNS", ())
-        except SwiftkitError as error:  # a broken third-party package must not stop the others
+            modules[name] = plugins.module("formats", name)
+        except SwiftkitError as error:
             logger.warning("skipped: %s", error)
-    return {name: tuple(columns) for name, columns in formats.items() if isinstance(columns, tuple | list) and columns}
+    return modules
 
 
 def _rendered_or_refused(row: dict[str, Any], place: str) -> str:
@@ -134,23 +215,23 @@ def _rendered_or_refused(row: dict[str, Any], place: str) -> str:
     )
 
 
-def _columns(row: dict[str, Any]) -> str:
-    return "the columns " + ", ".join(f"`{column}`" for column in row) if row else "no columns"
+def _columns(row: Mapping[str, Any]) -> str:
+    names = [f"`{str(name)[:40]}`" for name in row]
+    more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+    return "the columns " + ", ".join(names[:12]) + more if names else "no columns"
 
 
 def _example(
-    messages: list[Message],
-    row: dict[str, Any],
-    place: str,
-    system: str | None,
-    format: str,
-    example_type: type[Example],
+    turns: Sequence[Turn], row: dict[str, Any], place: str, system: str | None, format: str, example_type: type[Example]
 ) -> Example:
     own = {name: row[name] for name in example_type.own_fields() if row.get(name) is not None}
     if format == PLAIN_TEXT:
         return example_type((), place, text=row[PLAIN_TEXT], **own)
-    if system is not None and messages and messages[0]["role"] != "system":
-        messages = [{"role": "system", "content": system}, *messages]
+    if system is not None and turns and turns[0]["role"] != "system":
+        turns = [{"role": "system", "content": system}, *turns]
     value = row.get(TYPE_COLUMN)
     question_type = str(value).strip() if isinstance(value, str | int) else ""
+    messages: list[Message] = [{"role": turn["role"], "content": turn["content"]} for turn in turns]
+    masked = tuple(index for index, turn in enumerate(turns) if not turn.get("loss", True))
+    own |= {"masked": masked, "has_reasoning": any(turn.get("reasoning") for turn in turns)}
     return example_type(tuple(messages), place, type=question_type or None, **own)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -102,6 +102,7 @@ class DataContext:
         encoder: the model's, if there is one.
         questions: the exam's questions, if there is one.
         exam: the exam's name.
+        unused: columns that nothing reads, and the number of rows that have them.
     """
 
     examples: Sequence[Example]
@@ -109,6 +110,7 @@ class DataContext:
     encoder: ChatEncoder | None = None
     questions: Sequence[Example] = field(default=())
     exam: str = ""
+    unused: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def conversations(self) -> Conversations:
@@ -178,6 +180,7 @@ class DataContext:
             "loss_share": self.loss_share,
             "duplicates": {key: getattr(self.duplicates, key) for key in ("identical", "conflicting")},
             "markers": self.markers.counts,
+            "unused_columns": dict(self.unused),
         }
         if overlap := self.overlap:
             facts["exam"] = {

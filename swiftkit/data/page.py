@@ -50,7 +50,9 @@ class RowView:
 
 def view(example: Example, encoder: ChatEncoder, max_length: int) -> RowView:
     """An example as the encoder's model reads it; longer ones than `max_length` tokens get a note."""
-    spans = encoder.spans(example.messages) if example.text is None else encoder.text_spans(example.text)
+    spans = (
+        encoder.spans(example.messages, example.masked) if example.text is None else encoder.text_spans(example.text)
+    )
     added = encoder.tokenizer.get_added_tokens_decoder().items()
     special = {number for number, token in added if token.special}
     count = sum(len(span.ids) for span in spans)

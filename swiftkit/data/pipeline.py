@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 from swiftkit.chat.encode import ChatEncoder
 from swiftkit.config.options import DataOptions
-from swiftkit.data import instruct, readers, tasks
+from swiftkit.data import columns, instruct, readers, tasks
 from swiftkit.data.catalog import resolve_dataset
-from swiftkit.data.examples import format_of, to_examples
+from swiftkit.data.examples import to_examples
+from swiftkit.data.source import BadRow
 from swiftkit.data.split import (
     RowCounts,
     TokenizedExample,
@@ -29,6 +32,7 @@ from swiftkit.schema import Example
 
 logger = logging.getLogger(__name__)
 DEFAULT_DATASET = "math-sft"
+MAX_COLUMNS_SHOWN = 8
 O = TypeVar("O", bound=DataOptions)  # noqa: E741
 
 
@@ -40,6 +44,9 @@ class LoadedExamples:
         examples: their examples, prompts as they will be trained on.
         num_rows: rows in the files.
         num_not_sampled: how many of them `#n` left out.
+        num_without_loss: how many say that they are not to be trained on (`weight: 0`).
+        skipped: rows that are left out because they are invalid, with `--bad_rows skip`.
+        unused: columns that nothing reads, and the number of rows that have them.
         files: the files.
         formats: dataset to its format and its number of examples.
     """
@@ -47,6 +54,9 @@ class LoadedExamples:
     examples: list[Example] = field(default_factory=list)
     num_rows: int = 0
     num_not_sampled: int = 0
+    num_without_loss: int = 0
+    skipped: list[BadRow] = field(default_factory=list)
+    unused: Counter[str] = field(default_factory=Counter)
     files: list[Path] = field(default_factory=list)
     formats: dict[str, tuple[str, int]] = field(default_factory=dict)
 
@@ -59,6 +69,7 @@ class TrainingData:
     validation: list[TokenizedExample]
     counts: RowCounts
     files: list[Path]
+    skipped: list[BadRow]
 
     @cached_property
     def num_tokens(self) -> int:
@@ -86,18 +97,43 @@ def load_examples(names: Sequence[str], options: DataOptions, problems: Problems
     loaded = LoadedExamples()
     for name in names:
         with problems.collect():
-            rows = readers.read(resolve_dataset(name), options.seed)
-            loaded.files.append(rows.source.path)
+            skip_bad = options.bad_rows == "skip"
+            rows = readers.read(resolve_dataset(name), options.seed, options.encoding, skip_bad=skip_bad)
+            loaded.files += rows.files
             loaded.num_rows += rows.num_read
             loaded.num_not_sampled += rows.num_not_sampled
             if rows.source.sample and rows.source.sample > rows.num_read:
                 logger.warning("%s has %s rows; all of them are used", name, f"{rows.num_read:,}")
-            format = format_of(rows, options.format)
-            check, example_type = tasks.get(options.task).check, tasks.example_type(options.task)
-            examples = to_examples(rows, format, check=check, example_type=example_type, system=options.system)
-            loaded.formats[name] = (format, len(examples))
-            loaded.examples += _add_instructions(examples, options.instruct)
+            read = to_examples(
+                rows,
+                options.format,
+                check=tasks.get(options.task).check,
+                example_type=tasks.example_type(options.task),
+                system=options.system,
+                mapping=columns.parse_mapping(options.columns),
+                skip_bad=skip_bad,
+            )
+            loaded.skipped += [*rows.broken, *read.skipped]
+            loaded.formats[name] = (read.format, len(read.examples))
+            loaded.num_without_loss += read.num_without_loss
+            loaded.unused += read.unused
+            examples = _add_instructions(read.examples, options.instruct)
+            loaded.examples += [mask_all_but_last(each) for each in examples] if options.loss_on == "last" else examples
     return loaded
+
+
+def mask_all_but_last(example: Example) -> Example:
+    """The example with loss on its last answer only."""
+    answers = [index for index, message in enumerate(example.messages) if message["role"] == "assistant"]
+    return replace(example, masked=tuple(sorted({*example.masked, *answers[:-1]})))
+
+
+def _about_unused(unused: Counter[str]) -> str:
+    names = ", ".join(f"`{name}`" for name, _ in unused.most_common(MAX_COLUMNS_SHOWN))
+    more = f" and {len(unused) - MAX_COLUMNS_SHOWN} more" if len(unused) > MAX_COLUMNS_SHOWN else ""
+    return (
+        f"columns that are not used: {names}{more}; if one is a question, an answer or context, say so with --columns"
+    )
 
 
 def _add_instructions(examples: list[Example], name: str) -> list[Example]:
@@ -113,7 +149,18 @@ def _add_instructions(examples: list[Example], name: str) -> list[Example]:
 
 
 def tokenize(examples: Sequence[Example], task: str, encoder: ChatEncoder) -> list[TokenizedExample]:
-    """Each example with its lengths, in the same order."""
+    """Each example with its lengths, in the same order.
+
+    Raises:
+        SwiftkitError: an example has reasoning in a column of its own, which the template does not write.
+    """
+    thinking = next((example for example in examples if example.has_reasoning), None)
+    if thinking and "</think>" not in encoder.template.source:
+        raise SwiftkitError(
+            f"{thinking.source}: the row has reasoning apart from its answer, and the chat template "
+            f"`{encoder.template.name}` does not write reasoning",
+            "choose a thinking model, such as qwen3 or deepseek-r1-distill; or write the reasoning into the answer",
+        )
     return [
         TokenizedExample(example, len(encoded.ids), encoded.num_loss_tokens)
         for example, encoded in zip(examples, tasks.get(task).encode(examples, encoder), strict=True)
@@ -139,6 +186,8 @@ def prepare(
     Raises:
         SwiftkitError: too many rows are too long, or none is left.
     """
+    if unused := train.unused + validation.unused:
+        notes.append(_about_unused(unused))
     tokenized = [tokenize(part.examples, options.task, encoder) for part in (train, validation)]
     return divide(options, train, validation, (tokenized[0], tokenized[1]), notes)
 
@@ -151,6 +200,7 @@ def divide(
     notes: list[str],
 ) -> TrainingData:
     """The second half of `prepare`, for examples that are tokenized already."""
+    _check_skipped(train.skipped + validation.skipped, train.num_rows + validation.num_rows, options.max_dropped)
     kept, held_out = (drop_too_long(part, options.max_length, options.max_dropped) for part in tokenized)
     too_long = sum(map(len, tokenized)) - len(kept) - len(held_out)
     if held_out:
@@ -173,11 +223,21 @@ def divide(
     counts = RowCounts(
         read=train.num_rows + validation.num_rows,
         not_sampled=train.num_not_sampled + validation.num_not_sampled,
+        skipped=len(train.skipped) + len(validation.skipped),
+        without_loss=train.num_without_loss + validation.num_without_loss,
         too_long=too_long,
         train=len(kept),
         validation=len(held_out),
     )
-    return TrainingData(kept, held_out, counts, train.files + validation.files)
+    return TrainingData(kept, held_out, counts, train.files + validation.files, train.skipped + validation.skipped)
+
+
+def _check_skipped(skipped: list[BadRow], num_rows: int, max_dropped: float) -> None:
+    if len(skipped) > max_dropped * num_rows:
+        raise SwiftkitError(
+            f"{len(skipped):,} of {num_rows:,} rows are invalid; the first: {skipped[0].source}: {skipped[0].reason}",
+            f"fix them, or allow it with --max_dropped {math.ceil(100 * len(skipped) / num_rows) / 100}",
+        )
 
 
 def _why_no_validation(options: DataOptions, num_rows: int) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swiftkit.errors import SwiftkitError
-from swiftkit.schema import Example
+from swiftkit.schema import Example, Message
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,12 @@ class TokenizedExample:
 
 @dataclass(frozen=True)
 class RowCounts:
-    """What happened to every row: `read == not_sampled + too_long + train + validation`."""
+    """What happened to every row: `read == not_sampled + skipped + without_loss + too_long + train + validation`."""
 
     read: int = 0
     not_sampled: int = 0
+    skipped: int = 0
+    without_loss: int = 0
     too_long: int = 0
     train: int = 0
     validation: int = 0
@@ -33,6 +36,8 @@ class RowCounts:
     def __str__(self) -> str:
         parts = [f"{self.read:,} rows read"]
         parts += [f"{self.not_sampled:,} not sampled"] if self.not_sampled else []
+        parts += [f"{self.skipped:,} invalid and skipped"] if self.skipped else []
+        parts += [f"{self.without_loss:,} without loss and left out"] if self.without_loss else []
         parts += [f"{self.too_long:,} too long and dropped"] if self.too_long else []
         return ", ".join([*parts, f"{self.train:,} for training, {self.validation:,} for validation"])
 
@@ -71,12 +76,12 @@ def split_rows(
 ) -> tuple[list[TokenizedExample], list[TokenizedExample]]:
     """Training and validation examples, in their order; at most `size` of the latter.
 
-    Rows with the same questions stay together, so no question is on both sides. The split depends only on the questions
-    and the seed, not on the order of the rows.
+    Rows with the same questions stay together, and so do a conversation and its beginnings, so nothing that is trained
+    on is validated. The split depends only on the rows and the seed, not on the order of the rows.
     """
     groups: dict[str, list[int]] = {}
-    for index, example in enumerate(examples):
-        groups.setdefault(question_key(example.example, seed), []).append(index)
+    for index, key in enumerate(_group_keys([example.example for example in examples], seed)):
+        groups.setdefault(key, []).append(index)
     held_out: set[int] = set()
     room = min(size, len(examples) - 1)
     for _, group in sorted(groups.items()):
@@ -88,8 +93,43 @@ def split_rows(
     )
 
 
-def question_key(example: Example, seed: int = 0) -> str:
-    """Hash of an example's questions (of its text, if it is plain text), apart from white space."""
-    questions = [m["content"].split() for m in example.messages if m["role"] == "user"]
+def _group_keys(examples: Sequence[Example], seed: int) -> list[str]:
+    """For each example the key of its group: the smallest question key of all that belong together."""
+    keys = [question_key(example, seed) for example in examples]
+    parents = {key: key for key in keys}
+
+    def root(key: str) -> str:
+        while parents[key] != key:
+            parents[key] = parents[parents[key]]
+            key = parents[key]
+        return key
+
+    whole = {_digest(example.messages): key for example, key in zip(examples, keys, strict=True) if example.messages}
+    for example, key in zip(examples, keys, strict=True):
+        for end in range(2, len(example.messages)):
+            if example.messages[end - 1]["role"] != "assistant":
+                continue
+            beginning = whole.get(_digest(example.messages[:end]))
+            if beginning is not None:
+                first, second = sorted((root(key), root(beginning)))
+                parents[second] = first
+    return [root(key) for key in keys]
+
+
+def _digest(messages: Sequence[Message]) -> str:
+    content = [[message["role"], message["content"].split()] for message in messages]
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def question_key(example: Example, seed: int = 0, *, with_system: bool = True) -> str:
+    """Hash of an example's questions (of its text, if it is plain text), apart from white space.
+
+    Args:
+        example: the example.
+        seed: also part of the hash.
+        with_system: whether the same question below another system message is another one.
+    """
+    roles = ("system", "user") if with_system else ("user",)
+    questions = [m["content"].split() for m in example.messages if m["role"] in roles]
     content = json.dumps([seed, questions or (example.text or "").split()], ensure_ascii=False)
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()

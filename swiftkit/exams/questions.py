@@ -11,8 +11,8 @@ from typing import Any
 from swiftkit import files, plugins
 from swiftkit.chat.stops import Stops, find_stops
 from swiftkit.config.exam import ExamConfig
-from swiftkit.data import catalog, contamination, instruct, readers
-from swiftkit.data.examples import format_of, to_examples
+from swiftkit.data import catalog, columns, contamination, instruct, readers
+from swiftkit.data.examples import to_examples
 from swiftkit.data.tasks import sft
 from swiftkit.errors import MAX_PROBLEMS_SHOWN, Problems, SwiftkitError
 from swiftkit.exams.fewshot import sample_few_shot
@@ -99,7 +99,9 @@ def prepare(config: ExamConfig, checkpoint: Checkpoint) -> PreparedExam:
     if config.few_shot:
         # Current training data, if it is named; else the rows that the run was trained on, as it kept them.
         from_files = checkpoint.run is None or config.is_explicit("train_dataset")
-        rows = _read(training_names, None, config.seed, prompting) if from_files else _kept(checkpoint, "train")
+        rows = (
+            _read(training_names, ExamConfig(seed=config.seed), prompting) if from_files else _kept(checkpoint, "train")
+        )
         few_shot = sample_few_shot(rows, selected.rows, config.few_shot, prompting.instruct, config.seed)
     context = checkpoint.context
     prompts = [_prompt(example, few_shot) for example in selected.rows]
@@ -145,10 +147,10 @@ def _training_datasets(config: ExamConfig, checkpoint: Checkpoint) -> list[str]:
 def _select(config: ExamConfig, checkpoint: Checkpoint, prompting: _Prompting, training_names: list[str]) -> _Selection:
     """The questions that are named; else the exam of the training data; else the run's validation rows."""
     if config.dataset:
-        rows = _read(config.dataset, config.format, config.seed, prompting)
+        rows = _read(config.dataset, config, prompting)
         return _Selection(*_labels(config.dataset), rows)
     if exams := catalog.exams_of(training_names):
-        return _Selection(*_labels(exams), _read(exams, None, config.seed, prompting))
+        return _Selection(*_labels(exams), _read(exams, ExamConfig(seed=config.seed), prompting))
     if checkpoint.run and (rows := _validation_rows(config, checkpoint, prompting)):
         dataset = f"{len(rows)} validation rows of {checkpoint.run.name}, which also chose the checkpoint"
         return _Selection(VALIDATION, dataset, rows, is_validation=True)
@@ -183,13 +185,14 @@ def _kept(checkpoint: Checkpoint, part: str) -> list[Example]:
     return checkpoint.run.examples(part) if checkpoint.run else []
 
 
-def _read(names: Sequence[str], format: str | None, seed: int, prompting: _Prompting) -> list[Example]:
+def _read(names: Sequence[str], config: ExamConfig, prompting: _Prompting) -> list[Example]:
     """The rows of datasets as prompts; everything that is wrong with them at once."""
     problems, examples = Problems(), []
     for name in names:
         with problems.collect():
-            rows = readers.read(catalog.resolve_dataset(name), seed)
-            for example in to_examples(rows, format_of(rows, format), check=sft.check):
+            rows = readers.read(catalog.resolve_dataset(name), config.seed, config.encoding)
+            mapping = columns.parse_mapping(config.columns)
+            for example in to_examples(rows, config.format, check=sft.check, mapping=mapping).examples:
                 try:
                     if example.text is not None:
                         raise ValueError("plain text is not a question")
@@ -207,7 +210,8 @@ def _prompt(example: Example, few_shot: list[Message]) -> list[Message]:
 
 
 def _reference(example: Example) -> str:
-    return example.messages[-1]["content"]
+    content = example.messages[-1]["content"]
+    return content.partition("</think>")[2].lstrip() if example.has_reasoning else content
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------

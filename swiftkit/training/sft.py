@@ -151,10 +151,13 @@ def _write_inputs(run: Run, plan: TrainingPlan) -> None:
     for part, rows in (("train", plan.data.train), ("validation", plan.data.validation)):
         if rows:
             files.write(run.data(part), files.to_jsonl([_row(example) for example in rows]))
+    if plan.data.skipped:
+        files.write(run.data("skipped"), files.to_jsonl(plan.data.skipped))
 
 
 def _row(tokenized: TokenizedExample) -> dict[str, Any]:
     example = tokenized.example
     content: dict[str, Any] = {"text": example.text} if example.text else {"messages": list(example.messages)}
     own = {name: getattr(example, name) for name in example.own_fields()}
-    return content | {"source": example.source, "num_tokens": tokenized.num_tokens, "type": example.type} | own
+    further = {"num_tokens": tokenized.num_tokens, "type": example.type, "masked": list(example.masked)}
+    return content | {"source": example.source} | further | own

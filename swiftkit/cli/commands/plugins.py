@@ -11,7 +11,7 @@ from swiftkit.chat import stops, template
 from swiftkit.config.fields import Config, flag
 from swiftkit.data import catalog as datasets
 from swiftkit.data import readers, tasks
-from swiftkit.data.examples import format_of, to_examples
+from swiftkit.data.examples import to_examples
 from swiftkit.errors import FAILED, Problems, SwiftkitError, nearest
 from swiftkit.models import catalog, registry
 from swiftkit.system.console import table
@@ -155,7 +155,7 @@ def _check_dataset(name: str) -> None:
     if entry.path:
         rows = readers.read(datasets.resolve_dataset(name), seed=0)
         if not all(row.get(column) for _, row in rows.rows for column in PREFERENCE_COLUMNS):
-            to_examples(rows, format_of(rows, entry.format), check=tasks.get("sft").check)
+            to_examples(rows, entry.format, check=tasks.get("sft").check)
 
 
 # Kind to folder, suffix and check.

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from swiftkit.data.formats import refuse_unknown_fields, turn
-from swiftkit.schema import Message
+from swiftkit.data import columns
+from swiftkit.data.formats import join_system, parse_json, system_turns, to_turn
+from swiftkit.schema import Turn
 
 COLUMNS = ("conversations",)
-OPTIONAL = ("system",)
+OPTIONAL = columns.SYSTEM
 EXAMPLE = {"conversations": [{"from": "human", "value": "3 + 4?"}, {"from": "gpt", "value": "7"}]}
-ROLES = {"human": "user", "gpt": "assistant", "chatgpt": "assistant", "bot": "assistant", "model": "assistant"}
+_NAMES = ("from", "value", "role", "content")
 
 
-def to_messages(row: dict[str, Any]) -> list[Message]:
+def to_messages(row: dict[str, Any]) -> list[Turn]:
     """The turns with the usual roles; `role` and `content` are accepted as well."""
-    turns = row["conversations"]
-    if not isinstance(turns, list) or not all(isinstance(t, dict) for t in turns):
+    turns = parse_json(row["conversations"], "conversations")
+    if not isinstance(turns, list) or not all(isinstance(item, Mapping) for item in turns):
         raise ValueError("conversations must be a list of objects with from and value")
-    messages = [] if row.get("system") is None else [turn("system", row["system"])]
-    for message in turns:
-        refuse_unknown_fields(message, "from", "value", "role", "content")
-        role = message.get("from", message.get("role"))
-        messages.append(turn(ROLES.get(role, role), message.get("value", message.get("content"))))
-    return messages
+    return join_system(system_turns(row), [_turn(item) for item in turns])
+
+
+def _turn(item: Mapping[str, Any]) -> Turn:
+    for name, other in (("from", "role"), ("value", "content")):
+        if name in item and other in item and item[name] != item[other] and item[other] is not None:
+            raise ValueError(f"a turn has {name} {item[name]!r} and {other} {item[other]!r}")
+    return to_turn(item, item.get("from", item.get("role")), item.get("value", item.get("content")), *_NAMES)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from swiftkit.data.formats import rendered, turn
-from swiftkit.schema import Message
+from swiftkit.schema import Turn
 
 COLUMNS = ("text",)
 OPTIONAL = ()
 EXAMPLE = {"text": "Three and four are seven."}
 
 
-def to_messages(row: dict[str, Any]) -> list[Message]:
+def to_messages(row: dict[str, Any]) -> list[Turn]:
     """No conversation at all; refuses text that is a rendered chat."""
     text = turn("user", row["text"])["content"]
     if not text.strip():

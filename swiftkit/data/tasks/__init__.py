@@ -21,7 +21,7 @@ from typing import Protocol, cast
 
 from swiftkit import plugins
 from swiftkit.chat.encode import ChatEncoder
-from swiftkit.data.examples import format_of, to_examples
+from swiftkit.data.examples import to_examples
 from swiftkit.data.source import RawRows, Source
 from swiftkit.errors import SwiftkitError
 from swiftkit.schema import Encoded, Example
@@ -97,7 +97,7 @@ def check_plugin(name: str) -> None:
     if not isinstance(row, dict):
         raise SwiftkitError("EXAMPLE is not a row")
     rows = RawRows(Source(name, Path("EXAMPLE")), [("EXAMPLE", row)])
-    to_examples(rows, format_of(rows, None), check=task.check, example_type=example_type(name))
+    to_examples(rows, check=task.check, example_type=example_type(name))
     try:
         task.check(example_type(name)((), "EXAMPLE"))
     except ValueError:

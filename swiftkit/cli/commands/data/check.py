@@ -66,11 +66,8 @@ def _load_exam(names: list[str], config: DataConfig, problems: Problems) -> Load
     """The questions that must not be in the data: those that the user names, else the exams that belong to the data."""
     plain = {name.partition("#")[0] for name in names}
     exams = config.exam or [exam for exam in catalog.exams_of(names) if exam not in plain]
-    as_questions = {
-        "instruct": "none",
-        "format": None,
-        "task": "sft",
-    }  # an exam's rows are questions, whatever is trained
+    # An exam's rows are questions, whatever is trained.
+    as_questions: dict[str, Any] = {"instruct": "none", "format": None, "task": "sft", "columns": [], "loss_on": "all"}
     return pipeline.load_examples(exams, config.model_copy(update=as_questions), problems)
 
 
@@ -84,14 +81,15 @@ def _analyze(
     train, validation = loaded
     notes: list[str] = []
     data: TrainingData | None = None
-    context = DataContext(train.examples, questions=exam.examples, exam=", ".join(exam.formats))
+    exam_name = ", ".join(exam.formats)
+    context = DataContext(train.examples, questions=exam.examples, exam=exam_name, unused=train.unused)
     if model:
         model_context = ModelContext.load(model, trust_remote_code=config.trust_remote_code)
         config = pipeline.clamp_max_length(config, model_context, notes)
         encoder = model_context.encoder
         notes += model_context.notes
         tokenized, held_out = (pipeline.tokenize(part.examples, config.task, encoder) for part in loaded)
-        context = DataContext(train.examples, tokenized, encoder, exam.examples, context.exam)
+        context = DataContext(train.examples, tokenized, encoder, exam.examples, exam_name, train.unused)
         with problems.collect():
             data = pipeline.divide(config, train, validation, (tokenized, held_out), notes)
     findings = report.analyze(context)

@@ -33,6 +33,7 @@ _REPLACED_BY_FLAG = {
     "cached_dataset": "dataset",
     "cached_val_dataset": "val_dataset",
     "split_dataset_ratio": "dataset_test_ratio",
+    "columns": "columns",
     "system": "system",
     "max_length": "max_length",
     "tuner_type": "sft_type",
@@ -87,6 +88,10 @@ _RESERVED = {
     **dict.fromkeys(("quant_bits", "quant_method"), "training on quantized weights is not supported yet"),
 }
 _UNSUPPORTED = {
+    **dict.fromkeys(
+        ("packing", "padding_free"),
+        "it needs flash attention, and would train other batches than those that are planned",
+    ),
     "load_in_4bit": "training on quantized weights is not supported yet",
     "load_in_8bit": "training on quantized weights is not supported yet",
     "quantization_bit": "training on quantized weights is not supported yet",
@@ -109,6 +114,8 @@ _NO_EFFECT: dict[str, tuple[set[str] | None, str]] = {
     "per_device_eval_batch_size": (None, "evaluation uses the training batch size"),
     "use_flash_attn": ({"false"}, "it is not used"),
     "push_to_hub": ({"false"}, "nothing is pushed"),
+    "packing": ({"false"}, "that is the default"),
+    "padding_free": ({"false"}, "that is the default"),
     "only_save_model": ({"false"}, "that is the default"),
     "save_only_model": ({"false"}, "that is the default"),
     "check_model_is_latest": ({"false"}, "no hub is contacted"),
@@ -172,7 +179,8 @@ def check_option(name: str, value: Any) -> Any:
     options = _table()["options"]
     flag = f"use `--{_REPLACED_BY_FLAG[name]}`" if name in _REPLACED_BY_FLAG else None
     if reserved := _UNSUPPORTED.get(name) or flag or _RESERVED.get(name):
-        raise SwiftkitError(f"`--swift.{name}` is set by swiftkit", reserved)
+        what = "is not supported" if name in _UNSUPPORTED else "is set by swiftkit"
+        raise SwiftkitError(f"`--swift.{name}` {what}", reserved)
     if name not in options:
         raise SwiftkitError(f"ms-swift 4.6 has no option `{name}`", migration_hint(name) or nearest(name, options))
     spec = options[name]

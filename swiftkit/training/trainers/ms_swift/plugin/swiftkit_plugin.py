@@ -47,7 +47,8 @@ class SwiftkitTemplate(Template):
             return super().encode(inputs, return_template_inputs, return_length)
         encoder = ChatEncoder(self.tokenizer._tokenizer, JOB.compiled_template, JOB.stop_token)
         own = {name: inputs[name] for name in EXAMPLE_TYPE.own_fields()}
-        example = EXAMPLE_TYPE(tuple(inputs.get("messages") or ()), inputs["source"], text=inputs.get("text"), **own)
+        own |= {"text": inputs.get("text"), "masked": tuple(inputs.get("masked") or ())}
+        example = EXAMPLE_TYPE(tuple(inputs.get("messages") or ()), inputs["source"], **own)
         (encoded,) = TASK.encode([example], encoder)
         expected = inputs["lengths"]
         if len(encoded.ids) != expected:

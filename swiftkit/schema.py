@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Literal, NotRequired, TypedDict
 
 IGNORED = -100  # label of a token without loss: the `ignore_index` of PyTorch's cross entropy
@@ -47,10 +48,11 @@ class Example:
     has_reasoning: bool = False
 
     @classmethod
-    def own_fields(cls) -> list[str]:
+    @cache
+    def own_fields(cls) -> tuple[str, ...]:
         """Names of the fields that a subclass, the example type of a task, adds to these."""
         inherited = {field.name for field in fields(Example)}
-        return [field.name for field in fields(cls) if field.name not in inherited]
+        return tuple(field.name for field in fields(cls) if field.name not in inherited)
 
 
 @dataclass(frozen=True)

@@ -119,11 +119,10 @@ def check_meaning(row: Mapping[str, Any], known: Iterable[str]) -> None:
         ValueError: the column, and what to do about it.
     """
     understood = set(known)
-    for name, reason in REFUSED.items():
-        if name not in understood and row.get(name) not in EMPTY:
-            raise ValueError(
-                f"column `{name}` is not supported, and dropping it would change the meaning of the row: {reason}"
-            )
+    for name, value in row.items():
+        if name in REFUSED and name not in understood and value not in EMPTY:
+            meaning = "dropping it would change the meaning of the row"
+            raise ValueError(f"column `{name}` is not supported, and {meaning}: {REFUSED[name]}")
 
 
 def check_flags(rows: Iterable[tuple[str, Mapping[str, Any]]], known: Iterable[str]) -> None:

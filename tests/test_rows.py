@@ -23,13 +23,14 @@ from support.commands import ROOT, shared, stdout_json, swiftkit
 from support.refused import refused
 from support.rows import events_of, only_run, read_lines, write_rows
 from swiftkit import plugins
+from swiftkit.chat import template
 from swiftkit.config.options import DataOptions
 from swiftkit.data import catalog, columns, formats, pipeline, split
 from swiftkit.data.formats import question_answer
 from swiftkit.data.pipeline import LoadedExamples
 from swiftkit.data.split import TokenizedExample
 from swiftkit.data.tasks import sft
-from swiftkit.errors import Problems
+from swiftkit.errors import Problems, SwiftkitError
 from swiftkit.models.context import ModelContext
 from swiftkit.models.resolve import resolve_model
 from swiftkit.schema import IGNORED, Example
@@ -198,6 +199,49 @@ def test_reasoning_needs_a_template_that_writes_it(tmp_path: Path) -> None:
     assert loss_texts(load("rows.jsonl").examples[0]) == ["<think>\nr\n</think>\n\na"]
 
 
+@pytest.mark.parametrize("names", [("instruction", "input", "response"), ("instruction", "input", "output")])
+def test_the_input_of_an_instruction_belongs_to_the_question(tmp_path: Path, names: tuple[str, ...]) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", [dict(zip(names, ("Add.", "3 + 4", "7"), strict=True))])
+    assert turns(load(path).examples[0]) == [("user", "Add.\n3 + 4"), ("assistant", "7")]
+
+
+def test_columns_of_another_layout_and_labels_are_reported(tmp_path: Path) -> None:
+    row = {"problem": "p", "solution": "s", "answer": "5", "prompt": "other", "label": "spam"}
+    path = write_rows(tmp_path / "rows.jsonl", [row])
+    assert load(path).unused == {"answer": 1, "prompt": 1, "label": 1}
+
+
+def test_a_column_beside_lists_of_messages_is_not_dropped(tmp_path: Path) -> None:
+    row = {"prompt": talk()["messages"][:3], "completion": talk()["messages"][3:], "context": "c"}
+    message = refused(*TINY, "--dataset", str(write_rows(tmp_path / "rows.jsonl", [row])))
+    assert "`context` beside lists of messages is not supported" in message
+    row = {"prompt": "q", "completion": [{"role": "assistant", "content": "a", "weight": 0.5}]}
+    message = refused(*TINY, "--dataset", str(write_rows(tmp_path / "rows.jsonl", [row])))
+    assert "a turn has weight 0.5" in message
+
+
+def test_a_history_beside_a_rendered_prompt_is_not_dropped(tmp_path: Path) -> None:
+    prompt = "<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n"
+    row = {"prompt": prompt, "completion": "a", "history": [["q1", "a1"]]}
+    message = refused(*TINY, "--dataset", str(write_rows(tmp_path / "rows.jsonl", [row])))
+    assert "there is a history, and the question is a rendered chat itself" in message
+
+
+@pytest.mark.parametrize(
+    ("row", "hint"),
+    [
+        ({"query": "a", "response": "b", "question": "c", "answer": "d"}, "--columns question=question answer=answer"),
+        ({"question": "a", "answer": "b", "data": "c"}, "--format conversation or --format question_answer"),
+    ],
+)
+def test_the_hint_about_several_layouts_is_a_way_out(tmp_path: Path, row: dict[str, Any], hint: str) -> None:
+    write_rows(tmp_path / "rows.jsonl", [row] * 20)
+    assert hint in refused(*TINY, "--dataset", "rows.jsonl")
+    words = hint.split(" or ")[-1].split()
+    done = swiftkit("sft", *TINY, "--dataset", "rows.jsonl", *words, "--dry_run")
+    assert done.returncode == 0, done.stderr
+
+
 # --- what has loss ----------------------------------------------------------------------------------------------------
 
 TALK = [("user", "q1"), ("assistant", "a1"), ("user", "q2"), ("assistant", "a2")]
@@ -243,6 +287,17 @@ def test_masked_answers_keep_their_tokens_and_lose_their_labels() -> None:
     ]
 
 
+def test_a_template_with_two_blocks_in_an_answer_cannot_leave_answers_out() -> None:
+    encoder = ModelContext.load(resolve_model("tiny-math", None)).encoder
+    source = encoder.template.source.replace(
+        "{%- generation -%}", "{%- generation -%}x{%- endgeneration -%}y{%- generation -%}"
+    )
+    assert source != encoder.template.source
+    messages = [{"role": role, "content": content} for role, content in TALK]
+    with pytest.raises(SwiftkitError, match="gives loss to 4 texts of 2 answers"):
+        next(replace(encoder, template=template.compile(source, "own")).encode([messages], [(1,)]))  # type: ignore[list-item]
+
+
 def test_rows_without_loss_are_left_out_and_counted(tmp_path: Path) -> None:
     rows = [{**talk(), "weight": int(i % 4 > 0)} for i in range(40)] + [talk(weight=[None, 0, None, 0])]
     write_rows(tmp_path / "rows.jsonl", rows)
@@ -283,6 +338,7 @@ def test_rendered_chats_are_taken_apart(name: str, tmp_path: Path) -> None:
     prompt += pattern.split("{}")[0] + assistant + pattern.split("{}")[1]
     (example,) = load(write_rows(tmp_path / "rows.jsonl", [{"prompt": prompt, "completion": last[1]}])).examples
     assert turns(example) == TWO
+    assert loss_texts(example) == [last[1]], "answers in the prompt are read only"
 
 
 def test_llama_2_has_its_system_prompt_in_the_first_question(tmp_path: Path) -> None:
@@ -439,6 +495,14 @@ def test_bad_rows_are_skipped_counted_and_kept_with_their_reasons(tmp_path: Path
         ("rows.jsonl:13", "no `response`; format `question_answer` needs it. The row has the columns `query`"),
     ]
     assert skipped[2]["row"] == {"query": "q"}
+
+
+def test_nothing_behind_a_broken_object_is_lost(tmp_path: Path) -> None:
+    """In pretty-printed JSON lines it is not known where the next object begins."""
+    rows = [json.dumps({"query": f"q{i}", "response": "a"}, indent=1) for i in range(40)]
+    (tmp_path / "rows.jsonl").write_text("\n".join([*rows[:20], '{"query": }', *rows[20:]]))
+    message = refused(*TINY, "--dataset", "rows.jsonl", "--bad_rows", "skip")
+    assert "rows.jsonl:81: broken JSON in the object that begins here" in message
 
 
 def test_too_many_bad_rows_are_refused(tmp_path: Path) -> None:

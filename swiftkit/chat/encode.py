@@ -8,6 +8,7 @@ from itertools import chain, islice, repeat
 from typing import TYPE_CHECKING, Any
 
 from swiftkit.chat.template import Template
+from swiftkit.errors import SwiftkitError
 from swiftkit.schema import IGNORED, Encoded, Message
 
 if TYPE_CHECKING:
@@ -105,6 +106,12 @@ class ChatEncoder:
         with_loss = [number for number, (_, length) in enumerate(pieces) if length]
         # Templates of thinking models give loss to the last answers only.
         answers = [index for index, message in enumerate(messages) if message["role"] == "assistant"][-len(with_loss) :]
+        if len(answers) != len(with_loss):
+            counts = f"{len(with_loss)} texts of {len(answers)} answers"
+            raise SwiftkitError(
+                f"chat template `{self.template.name}` gives loss to {counts}, so single answers cannot be left out",
+                "put each answer into one {% generation %} block, or do without `weight` and --loss_on",
+            )
         hidden = {number for number, index in zip(with_loss, answers, strict=True) if index in masked}
         return [(text, 0 if number in hidden else length) for number, (text, length) in enumerate(pieces)]
 

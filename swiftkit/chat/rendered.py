@@ -107,7 +107,8 @@ def parse(text: str, dialect: Dialect | None = None) -> list[tuple[str, str]]:
             turns += [("system", system[1].strip()), ("user", content[system.end() :])]
         else:
             turns.append((role, content))
-    return turns[:-1] if turns[-1] == ("assistant", "") or turns[-1][1].isspace() else turns
+    role, content = turns[-1]
+    return turns[:-1] if role == "assistant" and not content.strip() else turns
 
 
 def _content(text: str, dialect: Dialect) -> str:

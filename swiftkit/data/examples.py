@@ -80,17 +80,18 @@ def to_examples(
     Raises:
         SwiftkitError: the format is unknown, or rows are invalid; all of them at once.
     """
-    rows = rename_columns(rows, {**rows.source.columns, **mapping})
-    format = format_of(rows, format)
+    mapping = {**rows.source.columns, **mapping}
+    rows = rename_columns(rows, mapping)
+    format = format or ("question_answer" if {"question", "answer"} <= mapping.keys() else format_of(rows))
     module, to_messages = plugins.module("formats", format), plugins.get("formats", format)
     layouts = formats.layouts(module)
-    known = {*sum(layouts, ()), *getattr(module, "OPTIONAL", ()), *example_type.own_fields()}
+    optional = {*getattr(module, "OPTIONAL", ()), *example_type.own_fields()}
     problems, read = Problems(), ReadExamples(format)
     with problems.collect():
-        columns.check_flags(rows.rows, known)
+        columns.check_flags(rows.rows, {*sum(layouts, ()), *optional})
     for place, row in rows.rows:
         try:
-            _check_layout(row, layouts, format)
+            known = {*_layout_of(row, layouts, format), *optional}
             columns.check_meaning(row, known)
             if not columns.has_loss(row, "the row"):
                 read.num_without_loss += 1
@@ -107,17 +108,17 @@ def to_examples(
     return read
 
 
-def _check_layout(row: Mapping[str, Any], layouts: Sequence[tuple[str, ...]], format: str) -> None:
-    """Refuse a row that has none of the format's sets of columns."""
-    if not any(set(layout) <= set(row) for layout in layouts):
-        nearest = max(layouts, key=lambda layout: len(set(layout) & set(row)))
-        missing = next(column for column in nearest if column not in row)
-        raise ValueError(f"no `{missing}`; format `{format}` needs it. The row has {_columns(row)}")
+def _layout_of(row: Mapping[str, Any], layouts: Sequence[tuple[str, ...]], format: str) -> tuple[str, ...]:
+    """The first of the format's sets of columns that a row has; the columns of the others are not read."""
+    nearest = max(layouts, key=lambda layout: len(set(layout) & set(row)) / len(layout))
+    if missing := [column for column in nearest if column not in row]:
+        raise ValueError(f"no `{missing[0]}`; format `{format}` needs it. The row has {_columns(row)}")
+    return nearest
 
 
 def _unused(row: Mapping[str, Any], example: Example, known: Collection[str]) -> list[str]:
     """Columns that nothing has read: neither harmless, nor empty, nor with a text that the example has anyway."""
-    understood = {*known, TYPE_COLUMN, *columns.LOSS, *columns.REFUSED, *columns.FLAGS}
+    understood = {*known, TYPE_COLUMN, *columns.LOSS}
     texts = {message["content"].strip() for message in example.messages}
     return [
         name
@@ -125,6 +126,7 @@ def _unused(row: Mapping[str, Any], example: Example, known: Collection[str]) ->
         if name not in understood
         and not columns.is_harmless(name)
         and value not in columns.EMPTY
+        and not (name in columns.FLAGS and columns.flag(value) is not None)
         and not (isinstance(value, str) and value.strip() in texts)
     ]
 
@@ -147,10 +149,10 @@ def rename_columns(rows: RawRows, mapping: Mapping[str, str]) -> RawRows:
     return replace(rows, rows=renamed)
 
 
-def format_of(rows: RawRows, format: str | None) -> str:
-    """The format of a source: the user's choice, else its registry entry's, else recognized by the first row."""
+def format_of(rows: RawRows) -> str:
+    """The format of a source: that of its registry entry, else recognized by the first row."""
     place, first = rows.rows[0]
-    return format or rows.source.format or recognize(first, place)
+    return rows.source.format or recognize(first, place)
 
 
 def recognize(row: dict[str, Any], place: str) -> str:
@@ -179,7 +181,7 @@ def recognize(row: dict[str, Any], place: str) -> str:
     if choices:
         raise SwiftkitError(
             f"{place}: the columns fit several layouts: {'; '.join(', '.join(layout) for layout in choices)}",
-            f"choose one: --columns question={choices[0][0]} answer={choices[0][-1]}, or --format NAME",
+            _how_to_choose([name for name, layouts in matching.items() if layouts], choices),
         )
     if {"chosen", "rejected"} <= set(row):
         raise SwiftkitError(
@@ -190,6 +192,13 @@ def recognize(row: dict[str, Any], place: str) -> str:
         f"{place}: the row has {_columns(row)}, which match no known format",
         "say which are question and answer: --columns question=COLUMN answer=COLUMN (docs/data.md lists the formats)",
     )
+
+
+def _how_to_choose(names: Sequence[str], layouts: Sequence[tuple[str, ...]]) -> str:
+    if len(names) > 1:
+        return "choose one: " + " or ".join(f"--format {name}" for name in names)
+    question, answer = layouts[0]
+    return f"say which are question and answer, for example --columns question={question} answer={answer}"
 
 
 def _modules() -> dict[str, Any]:

@@ -211,7 +211,7 @@ def _prompt(example: Example, few_shot: list[Message]) -> list[Message]:
 
 def _reference(example: Example) -> str:
     content = example.messages[-1]["content"]
-    return content.partition("</think>")[2].lstrip() if example.has_reasoning else content
+    return content.partition("</think>")[2].lstrip() if content.startswith("<think>") else content
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------

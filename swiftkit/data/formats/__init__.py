@@ -176,6 +176,11 @@ def pair(row: Mapping[str, Any], question: Any, answer: Any) -> list[Turn]:
     if isinstance(question, str) and isinstance(answer, str) and (parts := split_prompt(question, answer)):
         turns, answer = parts
         *earlier, last = [turn(role, content) for role, content in turns]
+        if row.get("history") not in EMPTY:
+            raise ValueError("there is a history, and the question is a rendered chat itself")
+        for reply in earlier:
+            if reply["role"] == "assistant":
+                reply["loss"] = False  # it belongs to the prompt
     else:
         earlier, last = _history(row.get("history")), turn("user", question)
     last["content"] = columns.put_in_front(row, last["content"])

@@ -1,4 +1,4 @@
-"""Alpaca: `instruction`, `input` (may be empty), `output`."""
+"""Alpaca: `instruction`, `input` (may be empty), `output`; Dolly calls the last one `response`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from swiftkit.data.formats import PAIR_OPTIONAL, pair
 from swiftkit.schema import Turn
 
-COLUMNS = ("instruction", "output")
+LAYOUTS = (("instruction", "output"), ("instruction", "response"))
 OPTIONAL = ("input", *PAIR_OPTIONAL)
 EXAMPLE = {"instruction": "Add.", "input": "3 + 4", "output": "7"}
 
@@ -18,4 +18,5 @@ def to_messages(row: dict[str, Any]) -> list[Turn]:
     if not isinstance(row["instruction"], str) or not isinstance(extra, str):
         raise ValueError("instruction and input must be text")
     question = f"{row['instruction']}\n{extra}" if extra.strip() else row["instruction"]
-    return pair(row, question, row["output"])
+    _, answer = next(names for names in LAYOUTS if set(names) <= set(row))
+    return pair(row, question, row[answer])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from swiftkit.data import columns
 from swiftkit.data.formats import PAIR_OPTIONAL, messages, pair
 from swiftkit.schema import Turn
 
@@ -13,19 +14,19 @@ EXAMPLE = {"prompt": "3 + 4?", "completion": "7"}
 
 
 def to_messages(row: dict[str, Any]) -> list[Turn]:
-    """One question and one answer, or the two lists in a row, of which only the completion has loss."""
+    """One question and one answer, or the messages of both, of which only the completion's have loss."""
     prompt, completion = row["prompt"], row["completion"]
-    if isinstance(prompt, list) and isinstance(completion, list):
-        turns = messages.to_messages({**row, "messages": prompt + completion})
-        start = len(turns) - len(completion)
-        for number, turn in enumerate(turns):
-            if turn["role"] == "assistant" and number < start:
-                turn["loss"] = False
-        return turns
-    if isinstance(prompt, list) and isinstance(completion, str):
-        return to_messages({**row, "completion": [{"role": "assistant", "content": completion}]})
-    if isinstance(prompt, str) and isinstance(completion, list) and len(completion) > 1:
-        return to_messages({**row, "prompt": [{"role": "user", "content": prompt}]})
-    if isinstance(completion, list) and completion and isinstance(completion[0], dict):
-        completion = completion[0].get("content")
-    return pair(row, prompt, completion)
+    if isinstance(prompt, str) and isinstance(completion, str):
+        return pair(row, prompt, completion)
+    if not isinstance(prompt, list | str) or not isinstance(completion, list | str):
+        raise ValueError("prompt and completion must be text or lists of messages")
+    for name in OPTIONAL:
+        if name not in columns.SYSTEM and row.get(name) not in columns.EMPTY:
+            raise ValueError(f"`{name}` beside lists of messages is not supported; write it into the messages")
+    before = prompt if isinstance(prompt, list) else [{"role": "user", "content": prompt}]
+    after = completion if isinstance(completion, list) else [{"role": "assistant", "content": completion}]
+    turns = messages.to_messages({**row, "messages": before + after})
+    for turn in turns[: len(turns) - len(after)]:
+        if turn["role"] == "assistant":
+            turn["loss"] = False
+    return turns

@@ -12,7 +12,6 @@ LAYOUTS = (
     ("query", "response"),  # ms-swift
     ("prompt", "response"),
     ("question", "response"),  # OpenOrca
-    ("instruction", "response"),  # Dolly
     ("input", "output"),
     ("inputs", "targets"),  # FLAN
     ("problem", "solution"),  # NuminaMath

@@ -26,7 +26,7 @@ def read_lines(path: Path, problems: Problems, encoding: str | None = None) -> I
     if text.lstrip().startswith("["):
         raise SwiftkitError(f"{path} is a JSON array, but .jsonl has one object per line", "rename it to .json")
     if _spans_lines(text, strict=True):
-        yield from _spread_objects(path, text, problems)
+        yield from _spread_objects(path, text)
     elif _spans_lines(text, strict=False):
         raise SwiftkitError(
             f"{path}:1: a text has a line break in it, which JSON does not allow",
@@ -48,7 +48,7 @@ def _spans_lines(text: str, *, strict: bool) -> bool:
     return "\n" in text[:end]
 
 
-def _spread_objects(path: Path, text: str, problems: Problems) -> Iterator[tuple[int, Any]]:
+def _spread_objects(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     """Objects over several lines, as pretty-printed JSON lines have them, each with the line that it begins in."""
     decoder = json.JSONDecoder(object_pairs_hook=_unique)
     position = 0
@@ -60,8 +60,8 @@ def _spread_objects(path: Path, text: str, problems: Problems) -> Iterator[tuple
         try:
             value, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError) as error:
-            problems.add(f"{path}:{line}: broken JSON: {error}")
-            return
+            # Where the next object begins is not known, so the others cannot be read, and none may be lost.
+            raise SwiftkitError(f"{path}:{line}: broken JSON in the object that begins here: {error}") from error
         yield line, value
 
 
